@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import not_, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.lives import in_service
+from hesper_cloud.db.registry import Meter
 from hesper_cloud.db.rules import Rule, RuleMemory, RuleVersion
 from hesper_cloud.rules import scopes
 from hesper_cloud.rules.definition import BuiltIn, Definition, State
@@ -28,6 +30,7 @@ class Running:
     definition: Definition
     members: Collection[str] | None  # None: every meter
     marks: dict[str, Mark] = field(default_factory=dict)
+    unused: Collection[str] = frozenset()  # meters that are not in service
 
     @property
     def is_trial(self) -> bool:
@@ -35,8 +38,8 @@ class Running:
         return self.state == "trial"
 
     def is_for(self, meter: str) -> bool:
-        """Says whether a meter is in the rule's scope."""
-        return self.members is None or meter in self.members
+        """Says whether a meter is in the rule's scope, and in service."""
+        return meter not in self.unused and (self.members is None or meter in self.members)
 
 
 def stamp(session: Session) -> frozenset[tuple[str, int, str]]:
@@ -56,6 +59,7 @@ def load(session: Session) -> list[Running]:
         .order_by(Rule.id)
     )
     found = []
+    unused = frozenset(session.scalars(select(Meter.id).where(not_(in_service()))))
     for rule, said in session.execute(query):
         try:
             definition = Definition.model_validate(said)
@@ -67,7 +71,7 @@ def load(session: Session) -> list[Running]:
         members = scopes.members(session, definition.scope)
         state: State = "trial" if rule.state == "trial" else "on"
         marks = remembered(session, rule.id)
-        found.append(Running(rule.id, rule.version, state, definition, members, marks))
+        found.append(Running(rule.id, rule.version, state, definition, members, marks, unused))
     return found
 
 

@@ -7,7 +7,8 @@ history, and so does one older than the rule counts. `event_stored` is called in
 that stores an event, by ingest's writer. Both use the rules as they
 were when `refresh` last looked, on the registry's thread; a rule that was edited since writes
 nothing, because `verdicts.write` compares versions in the transaction. What a rule remembers is in
-the database; the marks in memory are a copy that follows each commit, so a restart changes nothing.
+the database; the marks in memory are a copy that follows each commit, and each minute what others
+wrote: the work of every five minutes, and other consumers. So a restart changes nothing.
 """
 
 import logging
@@ -28,7 +29,7 @@ from hesper_cloud.rules.book import Running
 from hesper_cloud.rules.built_in import VoltageBand
 from hesper_cloud.rules.definition import EventCount, EventSequence, Rate, Threshold
 from hesper_cloud.rules.happenings import looked_at_again
-from hesper_cloud.rules.levels import Change
+from hesper_cloud.rules.levels import Change, Mark
 from hesper_cloud.rules.spans import codes_of
 from hesper_cloud.rules.verdicts import Finding, write
 from hesper_cloud.rules.wording import plain
@@ -66,6 +67,7 @@ class RuleEngine:
         if not at_once and now - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = now
+        known = {rule.id: dict(rule.marks) for rule in self._of_readings}
         try:
             with reading(self._engine) as session:
                 found = book.stamp(session)
@@ -77,19 +79,17 @@ class RuleEngine:
         except SQLAlchemyError as error:
             log.warning("rules are not looked at now: %s", error)
             return
-        self._take(loaded)
+        self._take(loaded, known)
         self._stamp, self._scoped_at = found, now
 
-    def _take(self, loaded: list[Running]) -> None:
+    def _take(self, loaded: list[Running], known: Mapping[str, dict[str, Mark]]) -> None:
         before = {(rule.id, rule.version, rule.state): rule for rule in self._of_readings}
         by_code: dict[str, list[Running]] = defaultdict(list)
         for rule in loaded:
             same = before.get((rule.id, rule.version, rule.state))
             if same is not None:
-                # follows the commits, at this moment too; what was read may be older
+                _follow(same.marks, known[rule.id], rule.marks)
                 rule.marks = same.marks
-                for meter in [m for m in list(same.marks) if not rule.is_for(m)]:
-                    rule.marks.pop(meter, None)
             if isinstance(rule.definition.condition, EventCount | EventSequence):
                 for code in codes_of(rule.definition.condition):
                     by_code[code].append(rule)
@@ -109,7 +109,7 @@ class RuleEngine:
                 continue
             counts = self._counting(rule, rows)
             seen = limits.seen(condition, rows.block, place, counts, rows.before)
-            changes = levels.judged(rows.block, seen, rule.marks, condition.hold_s, rule.members)
+            changes = levels.judged(rows.block, seen, rule.marks, condition.hold_s, rule.is_for)
             if changes:
                 unit = quantities.symbol(rows.block.quantities[place].unit)
                 self._write(rule, changes, {"limit": plain(condition.limit), "unit": unit})
@@ -144,3 +144,14 @@ class RuleEngine:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _follow(marks: dict[str, Mark], known: Mapping[str, Mark], stored: Mapping[str, Mark]) -> None:
+    """Brings marks up to date with what is stored; what has changed since ``known`` is newer."""
+    for meter in known.keys() | stored.keys():
+        if marks.get(meter) != known.get(meter):
+            continue
+        if meter in stored:
+            marks[meter] = stored[meter]
+        else:
+            marks.pop(meter, None)

@@ -8,7 +8,7 @@ a mark or go beyond are looked at one by one, and of a run of equal rows only th
 million readings of meters that are well cost a few array operations.
 """
 
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -88,7 +88,7 @@ def judged(
     seen: Seen,
     marks: Mapping[str, Mark],
     hold_s: int,
-    members: Collection[str] | None,
+    is_for: Callable[[str], bool],
 ) -> list[Change]:
     """Returns what changes, in order of time by meter.
 
@@ -97,12 +97,12 @@ def judged(
         seen: What they are.
         marks: Of the meters that are not well.
         hold_s: For how long a limit must be passed.
-        members: The meters that the rule is for; None: every one.
+        is_for: Says whether the rule is for a meter.
     """
     touched = seen.counts & seen.beyond
     if not marks and not touched.any():
         return []
-    own = _own_places(columns, touched, marks, members)
+    own = _own_places(columns, touched, marks, is_for)
     telling = seen.counts & (own >= 0)[columns.meter_index]
     if hold_s == 0:  # between the two margins nothing changes; with a hold time it ends the wait
         telling &= seen.beyond | seen.calm
@@ -118,7 +118,7 @@ def judged(
 
 
 def _own_places(
-    columns: Columns, touched: Flags, marks: Mapping[str, Mark], members: Collection[str] | None
+    columns: Columns, touched: Flags, marks: Mapping[str, Mark], is_for: Callable[[str], bool]
 ) -> Integers:
     """Returns a number for each place in ``meters``, the same for one meter; -1: not looked at."""
     busy = np.zeros(len(columns.meters), dtype=bool)
@@ -129,7 +129,7 @@ def _own_places(
     numbers: dict[str, int] = {}
     for place in np.flatnonzero(busy).tolist():
         meter = columns.meters[place]
-        if members is None or meter in members:
+        if is_for(meter):
             own[place] = numbers.setdefault(meter, len(numbers))
     return own
 

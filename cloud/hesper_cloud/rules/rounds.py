@@ -5,13 +5,12 @@ which process runs it or when the last one was.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, not_, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.db.registry import Event, Meter, RuleTrial
 from hesper_cloud.latest import LatestValues
@@ -49,13 +48,12 @@ class Rounds:
         """Looks at every such rule once."""
         with reading(self._engine) as session:
             rules = book.load(session)
-            unused = _out_of_service(session)
         now = int(self._clock().timestamp())
         for rule in rules:
-            self._leavers(rule, unused, now)
+            self._leavers(rule, now)
             match rule.definition.condition:
                 case Absence():
-                    self._absence(rule, rule.definition.condition, unused, now)
+                    self._absence(rule, rule.definition.condition, now)
                 case Aggregate():
                     self._aggregate(rule, rule.definition.condition, now)
                 case EventCount() | EventSequence():
@@ -69,22 +67,20 @@ class Rounds:
             old = RuleTrial.raised_at < self._clock() - TRIALS_KEPT
             session.execute(delete(RuleTrial).where(old))
 
-    def _leavers(self, rule: Running, unused: Collection[str], now: int) -> None:
+    def _leavers(self, rule: Running, now: int) -> None:
         """Clears what was told of meters that the rule is not for any more."""
         if isinstance(rule.definition.condition, Aggregate):
             return
-        gone = [m for m in rule.marks if m in unused or not rule.is_for(m)]
+        gone = [m for m in rule.marks if not rule.is_for(m)]
         changes = [moved(meter, now, rule.marks.pop(meter), None) for meter in gone]
         self._write(rule, [Finding(each, {}) for each in changes if each is not None])
 
-    def _absence(
-        self, rule: Running, condition: Absence, unused: Collection[str], now: int
-    ) -> None:
+    def _absence(self, rule: Running, condition: Absence, now: int) -> None:
         with reading(self._engine) as session:
             heard = _heard(session, self._latest, condition)
         findings = []
         for meter, at in heard.items():
-            if meter in unused or not rule.is_for(meter):
+            if not rule.is_for(meter):
                 continue
             before = rule.marks.get(meter)
             absent = now - at >= condition.after_s
@@ -147,11 +143,6 @@ def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[s
         return {m: int(at.timestamp()) for m, at in session.execute(contacts) if at}
     found = latest.newest(condition.logical_name)
     return dict(zip(found.meters, found.captured_at.tolist(), strict=True))
-
-
-def _out_of_service(session: Session) -> frozenset[str]:
-    """Returns the meters of which nothing is expected."""
-    return frozenset(session.scalars(select(Meter.id).where(not_(in_service()))))
 
 
 def _since_known(session: Session) -> dict[str, int]:

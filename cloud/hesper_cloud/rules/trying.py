@@ -100,7 +100,7 @@ class Tryout:
                 continue
             counts = part.quality & limits.UNBELIEVABLE == 0
             seen = limits.seen(condition, part, place, counts, None)
-            found = levels.judged(part, seen, marks, condition.hold_s, None)
+            found = levels.judged(part, seen, marks, condition.hold_s, lambda _: True)
             for change in found:
                 levels.keep(marks, change)
             changes += found

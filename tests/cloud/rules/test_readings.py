@@ -9,6 +9,7 @@ from hesper_cloud.db.registry import Meter, RuleMemory
 from hesper_cloud.rules import book, engine
 from hesper_cloud.stores.port import Quantity
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 HIGH = {
     "kind": "threshold", "logical_name": "1.0.32.7.0.255", "limit": "253", "hysteresis": "3",
@@ -71,16 +72,49 @@ def test_what_is_found_while_rules_are_looked_at_anew_is_remembered(
     """One thread tells of rows, another one looks whether rules changed."""
     world.rule(HIGH)
     world.see(("M1", 0, 2600))
-    meanwhile = iter([lambda: world.see(("M2", 60, 2600))])
+    read = book.load
 
-    def is_for(_rule: book.Running, _meter: str) -> bool:
-        next(meanwhile, list)()
-        return True
+    def load(session: Session) -> list[book.Running]:
+        found = read(session)
+        world.see(("M2", 60, 2600))
+        return found
 
-    monkeypatch.setattr(book.Running, "is_for", is_for)
+    monkeypatch.setattr(book, "load", load)
     monkeypatch.setattr(engine, "SCOPES_EVERY_S", 0.0)
     world.rules.refresh(at_once=True)
     assert world.see(("M2", 120, 2300)) == ["M1 +0", "M2 +60 -120"]
+
+
+def test_a_meter_that_was_removed_is_told_of_again_when_it_is_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SCOPES_EVERY_S", 0.0)
+    world.meters("M1", life="commissioned")
+    world.rule(HIGH)
+    world.see(("M1", 0, 2600))
+    for second, life, alerts in (
+        (300, "removed", ["M1 +0 -300"]),
+        (600, "stock", ["M1 +0 -300"]),
+        (900, "installed", ["M1 +0 -300", "M1 +900"]),
+    ):
+        with writing(world.registry) as session:
+            session.get_one(Meter, "M1").life = life
+        world.round(second)
+        world.rules.refresh(at_once=True)
+        assert world.see(("M1", second, 2600)) == alerts
+
+
+def test_what_one_consumer_has_raised_another_one_clears(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SCOPES_EVERY_S", 0.0)
+    world.rule(HIGH)
+    other = world.rules
+    world.start()
+    world.see(("M1", 0, 2600))
+    world.rules = other
+    world.rules.refresh(at_once=True)
+    assert world.see(("M1", 60, 2300)) == ["M1 +0 -60"]
 
 
 def test_late_rows_change_nothing_about_the_present(world: Any) -> None:
