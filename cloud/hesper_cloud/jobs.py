@@ -42,6 +42,7 @@ from hesper_cloud.privacy.exporting import PersonExports
 from hesper_cloud.reports.making import Making
 from hesper_cloud.reports.schedules import ScheduledReports
 from hesper_cloud.reports.tables import Shelves
+from hesper_cloud.rules import reverse_energy, voltage
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.gateway_state import GatewayStateRule
@@ -51,6 +52,7 @@ from hesper_cloud.rules.reconnected import ReconnectedCheck
 from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.rules.silence import SilenceRule, Works, nobody_works
 from hesper_cloud.rules.sim_data import SimDataRule
+from hesper_cloud.rules.standing import clear_of_service
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.rules.trials import Trials
 from hesper_cloud.service_levels.keeping import ServiceLevels
@@ -139,6 +141,7 @@ def _rules(sources: Sources, alerts: Alerts) -> Callable[[], None]:
         Rounds(engine, alerts, latest, clock).turn,
         ReconnectedCheck(engine, sources.authority, alerts, clock).turn,
         InactiveUse(engine, alerts, latest, clock).turn,
+        lambda: clear_of_service(engine, alerts, (voltage.RULE, reverse_energy.RULE), clock()),
     )
 
     def look_at_all() -> None:

@@ -12,9 +12,11 @@ from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Gateway, Meter
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.rules import standing
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.reverse_energy import ReverseEnergyRule
 from hesper_cloud.rules.silence import SilenceRule
+from hesper_cloud.rules.standing import clear_of_service
 from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.rules.voltage import VoltageRule
 from hesper_cloud.settings import RuleSettings
@@ -89,6 +91,43 @@ def test_voltage_state_survives_a_restart(engine: Engine) -> None:
     )
     again = VoltageRule(Alerts(engine), SETTINGS, clock=lambda: T0)
     again.rows_committed(committed(rows((V1,), (T0 + 1, (2300,)))))
+    assert alerts(engine) == [("voltage", "cleared")]
+
+
+def test_an_alert_about_a_meter_that_is_removed_is_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "LOOK_EVERY_S", 0.0)
+    told, latest = Alerts(engine), LatestValues()
+    with writing(engine) as session:
+        session.add(Meter(id="M1", first_seen_at=NOON))
+    voltage = VoltageRule(told, SETTINGS, clock=lambda: T0)
+    energy = ReverseEnergyRule(told, clock=lambda: T0)
+    raised = [("voltage", "new"), ("reverse-energy", "new")]
+
+    def see(life: str) -> list[tuple[str, str]]:
+        with writing(engine) as session:
+            session.get_one(Meter, "M1").life = life
+        clear_of_service(engine, told, ("voltage", "reverse-energy"), NOON)
+        falls = rows((V1, IMPORT), (T0, (1500, 50_000)), (T0 + 1, (1500, 40_000)))
+        found = committed(judged(falls, latest, T0))
+        voltage.rows_committed(found)
+        energy.rows_committed(found)
+        return alerts(engine)
+
+    over = [(rule, "cleared") for rule, _ in raised]
+    assert see("installed") == raised
+    assert see("removed") == see("stock") == over
+    assert see("installed") == over + raised
+
+
+def test_what_another_consumer_has_raised_is_cleared(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "LOOK_EVERY_S", 0.0)
+    first, second = (VoltageRule(Alerts(engine), SETTINGS, clock=lambda: T0) for _ in range(2))
+    first.rows_committed(committed(rows((V1,), (T0, (1500,)))))
+    second.rows_committed(committed(rows((V1,), (T0 + 1, (2300,)))))
     assert alerts(engine) == [("voltage", "cleared")]
 
 

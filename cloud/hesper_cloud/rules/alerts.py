@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 
 from hesper_contracts.batch import BatchId
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, not_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import raising
 from hesper_cloud.alerting.raising import Subject, Telling
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.alerting import CLEARED, Alert
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.registry import Meter
 from hesper_cloud.worded import worded
 
 __all__ = ["CLEARED", "Alerts", "Gathered", "Subject", "Telling"]
@@ -98,6 +100,18 @@ class Alerts:
             ),
         )
 
+    def of_service(self, told: Sequence[Telling]) -> list[Telling]:
+        """Returns what is not about a meter that is planned, in stock or removed."""
+        meters = sorted({each.subject.meter for each in told if each.subject.meter is not None})
+        if not meters:
+            return list(told)
+        unused: set[str] = set()
+        with reading(self._engine) as session:
+            for names in batched(meters):
+                query = select(Meter.id).where(Meter.id.in_(names), not_(in_service()))
+                unused.update(session.scalars(query))
+        return [each for each in told if each.subject.meter not in unused]
+
     def settle(self, told: Sequence[Telling], over: Sequence[tuple[Subject, datetime]]) -> None:
         """Raises, then clears, in one transaction."""
         if told or over:
@@ -113,7 +127,7 @@ class Gathered:
     """What a rule finds in one block of readings, written together by `flush`.
 
     What is raised after it was cleared in the same block is a new alert, so what came before is
-    written first.
+    written first. Of meters that are not in service nothing is raised.
     """
 
     def __init__(self, alerts: Alerts) -> None:
@@ -135,4 +149,4 @@ class Gathered:
         """Writes what was noted."""
         told, over = list(self._told.values()), list(self._over.items())
         self._told, self._over = {}, {}
-        self._alerts.settle(told, over)
+        self._alerts.settle(self._alerts.of_service(told), over)

@@ -14,6 +14,7 @@ from hesper_contracts.quality import Quality
 
 from hesper_cloud.latest import present, value_before
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
+from hesper_cloud.rules.standing import Standing
 from hesper_cloud.rules.voltage import RECENT_S
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Previous
 from hesper_cloud.worded import worded
@@ -31,6 +32,7 @@ class ReverseEnergyRule:
         self._alerts = alerts
         self._clock = clock
         self._last_reverse = dict.fromkeys(alerts.open_meters(RULE), 0)
+        self._standing = Standing(alerts, RULE)
 
     def rows_committed(self, rows: CommittedRows) -> None:
         """Judges the new rows of a block."""
@@ -38,6 +40,8 @@ class ReverseEnergyRule:
         names = [quantity.logical_name for quantity in block.quantities]
         if IMPORT not in names:
             return
+        if (standing := self._standing.anew()) is not None:
+            self._last_reverse = {each: self._last_reverse.get(each, 0) for each in standing}
         import_ = names.index(IMPORT)
         recent = accepted & (block.captured_at >= self._clock() - RECENT_S)
         recent &= block.quality & int(Quality.TIME_FAR_OFF) == 0

@@ -15,6 +15,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.latest import present
 from hesper_cloud.rules.alerts import Alerts, Gathered, Subject, Telling
 from hesper_cloud.rules.built_in import VoltageBand
+from hesper_cloud.rules.standing import Standing
 from hesper_cloud.settings import RuleSettings
 from hesper_cloud.stores.port import Block, CommittedRows, Flags, Quantity
 from hesper_cloud.worded import worded
@@ -41,6 +42,7 @@ class VoltageRule:
         self._settings = settings
         self._clock = clock
         self._raised = alerts.open_meters(RULE)
+        self._standing = Standing(alerts, RULE)
         self._version = settings.version if isinstance(settings, VoltageBand) else 0
 
     def rows_committed(self, rows: CommittedRows) -> None:
@@ -49,6 +51,8 @@ class VoltageRule:
         places = [p for p, q in enumerate(block.quantities) if q.logical_name in _PHASES]
         if not places or not self._is_on():
             return
+        if (standing := self._standing.anew()) is not None:
+            self._raised = standing
         outside = self._outside_band(block, places)
         recent = rows.accepted & (block.captured_at >= self._clock() - RECENT_S)
         recent &= block.quality & _UNBELIEVABLE == 0
