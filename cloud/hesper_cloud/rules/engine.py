@@ -104,15 +104,13 @@ class RuleEngine:
             condition = rule.definition.condition
             if not isinstance(condition, Threshold | Rate):
                 continue
-            place = limits.place_of(condition, rows.block)
-            if place is None:
-                continue
-            counts = self._counting(rule, rows)
-            seen = limits.seen(condition, rows.block, place, counts, rows.before)
-            changes = levels.judged(rows.block, seen, rule.marks, condition.hold_s, rule.is_for)
-            if changes:
-                unit = quantities.symbol(rows.block.quantities[place].unit)
-                self._write(rule, changes, {"limit": plain(condition.limit), "unit": unit})
+            for place in limits.places_of(condition, rows.block):
+                counts = self._counting(rule, rows)
+                seen = limits.seen(condition, rows.block, place, counts, rows.before)
+                changes = levels.judged(rows.block, seen, rule.marks, condition.hold_s, rule.is_for)
+                if changes:
+                    unit = quantities.symbol(rows.block.quantities[place].unit)
+                    self._write(rule, changes, {"limit": plain(condition.limit), "unit": unit})
 
     def _counting(self, rule: Running, rows: CommittedRows) -> Flags:
         """Returns the rows that are new, believable and of the present."""

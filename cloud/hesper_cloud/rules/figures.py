@@ -63,18 +63,18 @@ def of_values(
     figures = []
     for group in groups:
         those = [values[meter] for meter in group.meters if meter in values]
-        figures.append(Figure(group, combined(condition.function, those), len(those)))
+        total = sum(those, Decimal(0))
+        figures.append(Figure(group, combined(condition.function, total, len(those)), len(those)))
     return figures
 
 
-def combined(function: str, values: list[Decimal]) -> Decimal | None:
-    """Returns the figure of some meters' values; None where there is none to speak of."""
+def combined(function: str, total: Decimal, count: int) -> Decimal | None:
+    """Returns the figure of so many meters' values; None where there is none to speak of."""
     if function == "count":
-        return Decimal(len(values))
-    if not values:
+        return Decimal(count)
+    if not count:
         return None
-    total = sum(values, Decimal(0))
-    return total if function == "sum" else total / len(values)
+    return total if function == "sum" else total / count
 
 
 def with_events(

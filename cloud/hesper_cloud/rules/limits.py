@@ -25,12 +25,11 @@ class Rows(Columns, Protocol):
     def quality(self) -> Integers: ...
 
 
-def place_of(condition: Reading, rows: Rows) -> int | None:
-    """Returns which column a condition is about, None where these rows do not have it."""
-    if condition.profile is not None and condition.profile != rows.profile:
-        return None
-    names = [quantity.logical_name for quantity in rows.quantities]
-    return names.index(condition.logical_name) if condition.logical_name in names else None
+def places_of(condition: Reading, rows: Rows) -> list[int]:
+    """Returns the columns that a condition is about: one for each scaler, of models of meters."""
+    if condition.profile not in (None, rows.profile):
+        return []
+    return [p for p, q in enumerate(rows.quantities) if q.logical_name == condition.logical_name]
 
 
 def seen(condition: Reading, rows: Rows, place: int, counts: Flags, previous: Previous) -> Seen:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.grid import Grid, Part
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.registry import Element, ElementMeter, Meter
 from hesper_cloud.rules.definition import Scope
 
@@ -40,11 +41,10 @@ def members(session: Session, scope: Scope) -> frozenset[str] | None:
 
 
 def everyone(session: Session, scope: Scope) -> frozenset[str]:
-    """Returns the meters of a scope by name, also when it is everything."""
+    """Returns the meters of a scope that are in service by name, also when it is everything."""
+    used = frozenset(session.scalars(select(Meter.id).where(in_service())))
     found = members(session, scope)
-    if found is None:
-        found = frozenset(row[0] for row in session.execute(_WHERE))
-    return found
+    return used if found is None else used & found
 
 
 def _fits(scope: Scope, where: Where) -> bool:

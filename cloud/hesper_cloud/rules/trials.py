@@ -76,7 +76,7 @@ def words(said: Definition, found: Firing) -> str:
         "place": found.subject,
         "title": said.title,
         "value": plain(round(found.value, 3)),
-        "limit": plain(limit) if (limit := getattr(said.condition, "limit", None)) else "–",
+        "limit": "–" if (limit := getattr(said.condition, "limit", None)) is None else plain(limit),
         "since": f"{utc(found.raised_at):%F %T} UTC",
         "count": plain(round(found.value, 3)),
     }

@@ -5,7 +5,7 @@ readings belong to history. Nothing is written.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,9 +14,9 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from hesper_cloud.db.engines import batched, reading
-from hesper_cloud.db.registry import Event
+from hesper_cloud.db.registry import Event, Meter
 from hesper_cloud.quantities import LOAD_PROFILE
-from hesper_cloud.rules import levels, limits, scopes
+from hesper_cloud.rules import history, levels, limits, scopes
 from hesper_cloud.rules.book import utc
 from hesper_cloud.rules.definition import (
     Absence,
@@ -28,7 +28,7 @@ from hesper_cloud.rules.definition import (
     Reading,
     Threshold,
 )
-from hesper_cloud.rules.figures import Figure, judged
+from hesper_cloud.rules.figures import Figure, combined, judged
 from hesper_cloud.rules.levels import Change, Mark
 from hesper_cloud.rules.spans import Told, codes_of, reach_s, spans
 from hesper_cloud.stores.port import Flags, Integers, ReadingStore
@@ -94,35 +94,51 @@ class Tryout:
         looked_at = 0
         profile = condition.profile or LOAD_PROFILE
         for part in self._store.rows(profile, self._start, self._end, meters):
-            place = limits.place_of(condition, part)
             looked_at += part.row_count
-            if place is None:
-                continue
             counts = part.quality & limits.UNBELIEVABLE == 0
-            seen = limits.seen(condition, part, place, counts, None)
-            found = levels.judged(part, seen, marks, condition.hold_s, lambda _: True)
-            for change in found:
-                levels.keep(marks, change)
-            changes += found
+            for place in limits.places_of(condition, part):
+                seen = limits.seen(condition, part, place, counts, None)
+                found = levels.judged(part, seen, marks, condition.hold_s, lambda _: True)
+                for change in found:
+                    levels.keep(marks, change)
+                changes += found
         return Tried(looked_at, firings(changes))
 
     def _absence(self, condition: Absence, meters: Sequence[str]) -> Tried:
-        if condition.codes:
-            heard = _times(self._told(condition.codes, meters, self._start))
-        else:
-            wanted = set(meters)
-            captured = self._store.captured(LOAD_PROFILE, self._start, self._end)
-            heard = {m: times.tolist() for m, times in captured.items() if m in wanted}
+        heard, known = self._heard(condition, meters), self._known_since(meters)
         found = []
         for meter in meters:
             times = [*heard.get(meter, []), self._end]
-            before = self._start
+            before = max(self._start - condition.after_s, known.get(meter, 0))
             for at in times:
                 if at - before > condition.after_s:
                     over = None if at == self._end else at
                     found.append(Firing(meter, before + condition.after_s, over))
-                before = at
+                before = max(before, at)
         return Tried(sum(len(each) for each in heard.values()), found)
+
+    def _heard(self, condition: Absence, meters: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """Returns when meters were heard of, so long before the range as one may be absent."""
+        span = (self._start - condition.after_s, self._end)
+        if condition.codes:
+            return _times(self._told(condition.codes, meters, span[0]))
+        if condition.logical_name is None:
+            captured = self._store.captured(LOAD_PROFILE, *span, meters)
+            return {meter: times.tolist() for meter, times in captured.items()}
+        found: dict[str, list[int]] = defaultdict(list)
+        for part in history.told(self._store, condition.logical_name, span, meters):
+            for meter, at in zip(part.meters.tolist(), part.at.tolist(), strict=True):
+                found[meter].append(at)
+        return {meter: sorted(times) for meter, times in found.items()}
+
+    def _known_since(self, meters: Sequence[str]) -> dict[str, int]:
+        """Returns when meters were first known: before that nobody was absent."""
+        found: dict[str, int] = {}
+        with reading(self._registry) as session:
+            for names in batched(meters):
+                query = select(Meter.id, Meter.first_seen_at).where(Meter.id.in_(names))
+                found |= {each: int(at.timestamp()) for each, at in session.execute(query)}
+        return found
 
     def _events(self, condition: EventCount | EventSequence, meters: Sequence[str]) -> Tried:
         told = self._told(codes_of(condition), meters, self._start - reach_s(condition))
@@ -170,25 +186,28 @@ class Tryout:
 
     def _figures(
         self, condition: Aggregate, group: scopes.Group
-    ) -> Iterable[tuple[int, Decimal | None, int]]:
+    ) -> Iterator[tuple[int, Decimal | None, int]]:
         """Yields (at, figure, meters) step by step."""
-        meters = sorted(group.meters)
+        meters, within_s = sorted(group.meters), condition.within_s
+        steps = np.arange(self._start, self._end, STEP_S)
         if condition.function == "events":
-            told = self._told(condition.codes, meters, self._start - condition.within_s)
-            steps = np.arange(self._start, self._end, STEP_S)
-            counts = np.zeros(len(steps), dtype=np.int64)
-            for events in told.values():
-                counts += _within(steps, [each.at for each in events], condition.within_s)
-            for at, count in zip(steps.tolist(), counts.tolist(), strict=True):
-                yield at, Decimal(count), count
+            yield from self._events_of(condition, meters, steps)
             return
-        found = self._store.fleet_series(
-            LOAD_PROFILE, condition.logical_name or "", self._start, self._end, STEP_S, meters
-        )
-        for at, value, count in zip(found.times, found.values, found.meters, strict=True):
-            total = Decimal(value).scaleb(found.scaler)
-            figures = {"sum": total, "mean": total / max(count, 1), "count": Decimal(count)}
-            yield at, figures[condition.function], count
+        together, span = history.Together(steps, within_s), (self._start - within_s, self._end)
+        for found in history.told(self._store, condition.logical_name or "", span, meters):
+            together.add(found)
+        for at, total, count in together.figures():
+            yield at, combined(condition.function, total, count), count
+
+    def _events_of(
+        self, condition: Aggregate, meters: Sequence[str], steps: Integers
+    ) -> Iterator[tuple[int, Decimal, int]]:
+        told = self._told(condition.codes, meters, self._start - condition.within_s)
+        counts = np.zeros(len(steps), dtype=np.int64)
+        for events in told.values():
+            counts += _within(steps, [each.at for each in events], condition.within_s)
+        for at, count in zip(steps.tolist(), counts.tolist(), strict=True):
+            yield at, Decimal(count), count
 
 
 def firings(changes: Iterable[Change]) -> list[Firing]:

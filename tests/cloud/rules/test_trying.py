@@ -1,6 +1,7 @@
 """A rule tried on history says what it would have told live; long trials survive their process."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,70 @@ def test_a_figure_over_areas_on_history(world: Any, store: DuckDbStore) -> None:
     mean = {"kind": "aggregate", "over": "area", "function": "mean", "logical_name": VOLTAGE}
     outcome = trials.whole(world.registry, store, said(mean | {"limit": "246"}), DAY)
     assert shown(outcome) == ["north +5400 -6300"]
+
+
+def test_a_figure_on_history_is_as_it_was_seen_live(world: Any, store: DuckDbStore) -> None:
+    world.meters(*VOLTS, area="north")
+    group = Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [block()], (T0 + 7200) * 1000)
+    store.write(group)
+    figure = {"kind": "aggregate", "over": "area", "logical_name": VOLTAGE, "within_s": 1200}
+    rules = {
+        "low": figure | {"function": "sum", "direction": "below", "limit": "710"},
+        "high": figure | {"function": "mean", "limit": "246", "hysteresis": "4", "hold_s": 600},
+        "few": figure | {"function": "count", "direction": "below", "limit": "3"},
+    }
+    for name, condition in rules.items():
+        world.rule(condition, name=name)
+    for second in range(0, 10_800, 300):
+        place, rest = divmod(second, 900)
+        if not rest and place < len(VOLTS["M1"]):
+            world.see(*((meter, second, volts[place]) for meter, volts in VOLTS.items()))
+        world.round(second)
+    span = (T0, T0 + 10_800)
+    found = [
+        each.replace("north", f"{name}/north")
+        for name, condition in rules.items()
+        for each in shown(trials.whole(world.registry, store, said(condition), span))
+    ]
+    assert sorted(found) == sorted(world.alerts()) != []
+
+
+def test_meters_of_two_models_are_tried_by_the_scaler_of_each(
+    world: Any, store: DuckDbStore
+) -> None:
+    world.meters(*VOLTS, "N1")
+    finer = replace(
+        block(),
+        quantities=(Quantity(VOLTAGE, -3, 35),),
+        meters=("N1",),
+        meter_index=np.zeros(2, dtype=np.int64),
+        captured_at=np.array([T0, T0 + 900]),
+        clock_status=np.zeros(2, dtype=np.int64),
+        quality=np.zeros(2, dtype=np.int64),
+        values=np.array([[253_001, 249_999]]),
+    )
+    store.write(Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [block(), finer], T0 * 1000))
+    outcome = trials.whole(world.registry, store, said(HIGH), DAY)
+    assert "N1 +0 -900" in shown(outcome)
+    assert "M3 +900 -6300" in shown(outcome)
+    highest = {"kind": "aggregate", "over": "fleet", "function": "sum", "logical_name": VOLTAGE}
+    outcome = trials.whole(world.registry, store, said(highest | {"limit": "963"}), DAY)
+    assert [words for *_, words in outcome.newest] == ["r."]
+
+
+def test_absence_on_history_knows_what_was_before_the_range(world: Any, store: DuckDbStore) -> None:
+    world.meters("M1")
+    world.now += 7200
+    world.meters("M2", "M8")
+    world.meters("M9", life="stock")
+    store.write(Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [block()], (T0 + 7200) * 1000))
+    absent, day = {"kind": "absence", "after_s": 86_400}, (T0 + 90_000, T0 + 176_400)
+    for condition in (absent, absent | {"logical_name": VOLTAGE}):
+        outcome = trials.whole(world.registry, store, said(condition), day)
+        assert shown(outcome) == ["M1 +92700", "M2 +93600", "M8 +93600"]
+        assert outcome.subjects == 3
+    other = absent | {"logical_name": "1.0.31.7.0.255"}
+    assert shown(trials.whole(world.registry, store, said(other), day))[0] == "M1 +90000"
 
 
 def test_a_long_trial_goes_on_where_its_process_was_killed(
