@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from console_double.people import Console, press, texts, until
 from hesper_ui.pages import events, rule_trial
+from hesper_ui.services import Actor, Role
 from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -181,6 +182,22 @@ async def test_every_kind_of_condition_has_a_form_that_makes_a_rule(console):
             assert words in texts(user)
     sequence = console.services.rules.rows["sequence"].definition["condition"]
     assert (sequence["followed"], sequence["ends_after_s"]) == (False, 86_400)
+
+
+async def test_how_long_what_is_late_counts_outlives_an_edit(console):
+    condition = {"kind": "threshold", "logical_name": "1.0.32.7.0.255", "limit": "253"}
+    rules, by = console.services.rules, Actor("approver", Role.APPROVER)
+    said = rules.understood({"title": "High", "condition": condition, "fresh_s": 86_400})
+    await rules.save(by, "high", said, "by REST", None)
+    async with console.person("approver") as user:
+        await user.open("/rules/high")
+        await user.should_see("Save as the next version", retries=20)
+        fill(user, limit="254")
+        await press(user, "Save as the next version")
+        await until(lambda: len(rules.kept) == 2)
+    assert rules.kept[-1].definition == rules.kept[0].definition | {
+        "condition": rules.kept[0].definition["condition"] | {"limit": "254"}
+    }
 
 
 async def test_an_older_version_is_shown_in_the_form(console):

@@ -70,9 +70,12 @@ class Editor:
             severities = {name: look.word for name, look in SEVERITIES.items()}
             self._lines["severity"] = choice("Severity", list(severities), lambda: None, severities)
             self._lines["text"] = entry("Text of the alert", lambda: None)
+            late = entry("What is late counts for, s (empty: 1 h, of events 7 days)", lambda: None)
+            self._lines["fresh_s"] = late.mark("rule-fresh-s")
         self._lines["title"].value = self._stored.get("title", "")
         self._lines["severity"].value = self._stored.get("severity", "warning")
         self._lines["text"].value = self._stored.get("text", "{title}: {value} {unit}")
+        self._lines["fresh_s"].value = str(self._stored.get("fresh_s") or "")
         Text(_TEXT_HINT, "p", "meta")
 
     def _change_kind(self) -> None:

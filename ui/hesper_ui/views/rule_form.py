@@ -163,6 +163,7 @@ def document(
         "title": said.get("title", ""),
         "severity": said.get("severity", "warning"),
         "text": said.get("text", ""),
+        "fresh_s": said.get("fresh_s", "").strip() or None,
         "scope": {
             field.name: value
             for field in SCOPE
