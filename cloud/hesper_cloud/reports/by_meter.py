@@ -1,4 +1,8 @@
-"""Reports with a row for each meter: consumption, completeness, silence."""
+"""Reports with a row for each meter: consumption, completeness, silence.
+
+What a meter used, and owed, stays what it was when the meter is exchanged: reports of that have the
+meters in service, and the others of which there is something in the period.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +49,7 @@ class _Known:
     gateway: str | None
     last_contact_at: datetime | None
     capture_period_s: int | None
+    serves: bool  # it is in service
 
     @property
     def cells(self) -> Row:
@@ -53,14 +58,14 @@ class _Known:
 
 
 def _meters(shelves: Shelves, period: Period, after: Any) -> list[_Known]:
-    """Returns the next meters in service, in the order of their names."""
+    """Returns the next meters, in the order of their names."""
     query = (
         select(
             *(Meter.id, Meter.customer, Customer.account_number, Meter.area, Meter.gateway_id),
-            *(Meter.last_contact_at, Meter.capture_period_s),
+            *(Meter.last_contact_at, Meter.capture_period_s, in_service()),
         )
         .outerjoin(Customer, Customer.id == Meter.customer_id)
-        .where(in_service(), Meter.id > (after or ""))
+        .where(Meter.id > (after or ""))
     )
     if period.areas is not None:
         query = query.where(Meter.area.in_(period.areas))
@@ -145,7 +150,9 @@ class Consumption:
         ):
             energy, key = _Energy(*rest), (meter, logical_name)
             found[key] = energy.added_to(found[key]) if key in found else energy
-        return _part(meters, [self._row(each, found, period) for each in meters])
+        told = {meter for meter, _ in found}
+        shown = [each for each in meters if each.serves or each.id in told]
+        return _part(meters, [self._row(each, found, period) for each in shown])
 
     @staticmethod
     def _row(meter: _Known, found: dict[tuple[str, str], _Energy], period: Period) -> Row:
@@ -182,7 +189,8 @@ class Completeness:
         names = [each.id for each in meters]
         rows = shelves.book.rows(_SCORES, meters=names, first=period.first, end=period.end)
         found = {meter: [int(count) for count in counts] for meter, *counts in rows}
-        return _part(meters, [self._row(each, found.get(each.id)) for each in meters])
+        shown = [each for each in meters if each.serves or each.id in found]
+        return _part(meters, [self._row(each, found.get(each.id)) for each in shown])
 
     @staticmethod
     def _row(meter: _Known, counts: list[int] | None) -> Row:
@@ -216,7 +224,7 @@ class SilentMeters:
             gateways = {row.id: row for row in session.scalars(select(Gateway))}
         rules = shelves.settings.rules
         rows: list[Row] = []
-        for each in meters:
+        for each in (each for each in meters if each.serves):
             heard = each.last_contact_at
             if heard is not None and now - heard <= patience(rules, each.capture_period_s):
                 continue

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import LongJob, Report, ReportSchedule
+from hesper_cloud.db.registry import LongJob, Meter, Report, ReportSchedule
 from hesper_cloud.reports import by_meter, paper
 from hesper_cloud.reports.folders import SPOOL, file_of, folder_of
 from hesper_cloud.reports.kinds import KINDS
@@ -34,6 +34,20 @@ def test_consumption_is_exact_and_names_whom_it_is_about(house: Any, rows_in: An
 def test_completeness_counts_what_was_owed(house: Any, rows_in: Any) -> None:
     found = rows_in(house.made("completeness", "North"))
     assert found[1:] == [["M-1", "'=Ada", "'=A-1", "North", "672", "665", "99.0", "7", "7", "0"]]
+
+
+def test_a_meter_that_was_exchanged_is_in_the_report_of_its_days(house: Any, rows_in: Any) -> None:
+    with writing(house.shelves.registry) as session:
+        old = session.get_one(Meter, "M-1")
+        old.life, old.gateway_id, old.customer_id, old.customer = "removed", None, None, None
+        old.last_contact_at -= timedelta(days=3)
+    used = rows_in(house.made("consumption", "North"))
+    assert [row[:5] for row in used[1:]] == [["M-1", "", "", "North", "64000"]]
+    owed = rows_in(house.made("completeness"))
+    assert [row[:1] + row[4:6] for row in owed[1:]] == [
+        ["M-1", "672", "665"], ["M-2", "", ""], ["M-3", "", ""],
+    ]  # fmt: skip
+    assert [row[0] for row in rows_in(house.made("silent-meters"))[1:]] == ["M-2", "M-3"]
 
 
 def test_silent_meters_say_since_when_and_where_it_stops(house: Any, rows_in: Any) -> None:
