@@ -14,7 +14,7 @@ from hesper_cloud.live.hub import Hub
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.services.errors import NotPermitted
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import ReadingStore
+from hesper_cloud.stores.port import EARLIEST, LATEST, ReadingStore
 from hesper_cloud.worded import worded
 
 
@@ -60,5 +60,9 @@ def instant(epoch_s: int) -> datetime:
 
 
 def epoch(at: datetime) -> int:
-    """Returns an aware time as whole epoch seconds."""
-    return int(at.timestamp())
+    """Returns an aware time as whole epoch seconds, the nearest for which there can be readings.
+
+    Beyond them lie the ends of the calendar, which have no name in UTC: nobody's question may hold
+    up the log of looks, which writes its range down.
+    """
+    return min(max(int(at.timestamp()), EARLIEST), LATEST + 1)

@@ -122,6 +122,34 @@ async def test_each_way_to_interval_data_by_rest_is_logged(client: httpx.AsyncCl
         assert (newest["who"], newest["door"]) == ("ann", "rest")
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("9999-12-31T00:00:00Z", "9999-12-31T23:59:59-12:00"),
+        ("0001-01-01T00:00:00%2B12:00", "0001-01-02T00:00:00Z"),
+        ("0001-01-01T00:00:00%2B12:00", "9999-12-31T23:59:59-12:00"),
+    ],
+)
+async def test_a_range_beyond_the_calendar_takes_no_look_from_the_log(
+    client: httpx.AsyncClient, services: Services, first: str, last: str
+) -> None:
+    """An end that has no name in UTC must not end the task that writes everybody's looks."""
+    ann = await bearer(client, "ann")
+    asked = 0
+    for path in PATHS:
+        span = f"{'&' if '?' in path else '?'}from={first}&to={last}"
+        answer = await client.get(f"/api/v1{path}{span}", headers=ann)
+        assert answer.status_code < 500, (path, answer.text)
+        asked += answer.status_code == 200
+    assert asked > len(PATHS) / 2
+    keeping = AccessLogKeeping(services.sources.registry, services.sources.looks)
+    assert keeping.flush() > 0
+    with reading(services.sources.registry) as session:
+        noted = session.scalars(select(DataAccess)).all()
+    assert {row.operation for row in noted} >= {"readings", "series", "export", "edits"}
+    assert all(row.from_at is None or row.from_at.year >= 1970 for row in noted)
+
+
 async def test_the_log_says_whose_data_was_seen(services: Services) -> None:
     ann = Actor("ann", Role.OPERATOR, door="console")
     far = Actor("fay", Role.OPERATOR, areas=("Hill",), door="report")
