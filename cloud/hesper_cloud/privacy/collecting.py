@@ -20,11 +20,13 @@ from hesper_cloud.db.energy import Substitute
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.privacy import DataAccess
 from hesper_cloud.db.registry import Alert, Event, Meter, MeterProfile
+from hesper_cloud.erasure.rows import Extent
 from hesper_cloud.exports import flat
 from hesper_cloud.quantities import LOAD_PROFILE, REGISTER_SNAPSHOT
 from hesper_cloud.services.access_log import concerning
-from hesper_cloud.stores.port import EARLIEST, LATEST, ReadingStore
+from hesper_cloud.stores.port import ReadingStore
 
+_OF_THE_DEVICE = ("id", "logical_device_name", "brand", "model", "meter_type")
 _README = """\
 What the head end keeps about customer number {customer}, as of {at}.
 
@@ -96,7 +98,7 @@ class _Collecting:
         customer = session.get_one(Customer, self._customer)
         self._json("customer.json", _plain(customer))
         meters = [
-            {"record": _plain(session.get(Meter, each.meter)), "time": _texts(asdict(each))}
+            {"record": _of_meter(session, each), "time": _texts(asdict(each))}
             for each in self._held
         ]
         self._json("meters.json", meters)
@@ -154,8 +156,7 @@ class _Collecting:
         known = select(MeterProfile.profile).where(MeterProfile.meter == holding.meter)
         with reading(self._kept.registry) as session:
             profiles = {LOAD_PROFILE, REGISTER_SNAPSHOT, *session.scalars(known)}
-        start = EARLIEST if holding.since is None else int(holding.since.timestamp())
-        end = LATEST if holding.until is None else int(holding.until.timestamp())
+        start, end = Extent(holding.meter, holding.since, holding.until).bounds
         for profile in sorted(profiles):
             parts = self._kept.store.rows(profile, start, end, [holding.meter])
             first = next(parts, None)
@@ -196,6 +197,17 @@ def _within(query: Any, moment: Any, holding: Holding) -> Any:
     if holding.since is not None:
         query = query.where(moment >= holding.since)
     return query if holding.until is None else query.where(moment < holding.until)
+
+
+def _of_meter(session: Session, holding: Holding) -> dict[str, object] | None:
+    """Returns a meter's record: of one that is the person's no more, what it is, not where.
+
+    Whom it serves today, where, and how their supply stands is another household's.
+    """
+    record = _plain(session.get(Meter, holding.meter))
+    if record is None or holding.until is None:
+        return record
+    return {name: record[name] for name in _OF_THE_DEVICE}
 
 
 def _columns(model: Any) -> list[str]:

@@ -168,6 +168,45 @@ def test_an_export_holds_all_of_one_person_and_nothing_of_another(
         assert (look.operation, look.door, look.meter) == ("person export", "command line", OURS)
 
 
+def test_who_has_the_meter_by_now_is_not_in_the_export_of_who_had_it(
+    house: Any, tmp_path: Path
+) -> None:
+    """Whoever moved out does not learn who moved in, where they are and how their supply stands."""
+    out = tmp_path / "eve.zip"
+    run(house, "export", "ACC-2", "--out", str(out))
+    with zipfile.ZipFile(out) as archive:
+        told = archive.read("meters.json").decode()
+        before, today = json.loads(told)
+    assert before["record"] == {
+        "id": OURS, "logical_device_name": "HSP0012642984000",
+        "brand": None, "model": None, "meter_type": None,
+    }  # fmt: skip
+    assert before["time"]["until"] == MOVED_IN.isoformat()
+    assert (today["record"]["id"], today["record"]["customer"]) == (THEIRS, "Eve")
+    assert NAME not in told
+    assert "St James" not in told
+
+
+def test_a_reading_of_the_second_of_the_move_is_of_who_moved_out(
+    house: Any, tmp_path: Path
+) -> None:
+    """A reading is of a whole second, a move of a part of one: erasure and export agree whose."""
+    captured = int(MOVED_IN.timestamp()) // 900 * 900 + 1800
+    with writing(house.databases.registry) as session:
+        ada = session.scalars(select(Customer).where(Customer.account_number == ACCOUNT)).one()
+        moved = datetime.fromtimestamp(captured, UTC) + timedelta(milliseconds=500)
+        serve(session, session.get_one(Meter, THEIRS), ada.id, By("ann", moved))
+    values = {}
+    for account in (ACCOUNT, "ACC-2"):
+        out = tmp_path / f"{account}.zip"
+        run(house, "export", account, "--out", str(out))
+        with zipfile.ZipFile(out) as archive:
+            (name,) = [each for each in archive.namelist() if each.startswith(f"readings/{THEIRS}")]
+            values[account] = [row["1.0.1.8.0.255 Wh"] for row in table(archive, name)]
+    assert values[ACCOUNT] == ["3", "4"]
+    assert values["ACC-2"][-1] == "2"
+
+
 def test_a_head_end_that_runs_makes_the_file(
     house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
