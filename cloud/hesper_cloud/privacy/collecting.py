@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, LargeBinary, select
+from sqlalchemy import ColumnElement, Engine, LargeBinary, and_, or_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import csv_lines
@@ -145,9 +145,8 @@ class _Collecting:
         seen: set[int] = set()
         for holding in self._held:
             area = session.scalar(select(Meter.area).where(Meter.id == holding.meter))
-            query = select(DataAccess).where(concerning(holding.meter, area))
-            query = _within(query.order_by(DataAccess.id), DataAccess.last_at, holding)
-            for row in session.scalars(query):
+            query = select(DataAccess).where(concerning(holding.meter, area), _looked(holding))
+            for row in session.scalars(query.order_by(DataAccess.id)):
                 if row.id not in seen:
                     seen.add(row.id)
                     yield row
@@ -197,6 +196,18 @@ def _within(query: Any, moment: Any, holding: Holding) -> Any:
     if holding.since is not None:
         query = query.where(moment >= holding.since)
     return query if holding.until is None else query.where(moment < holding.until)
+
+
+def _looked(holding: Holding) -> ColumnElement[bool]:
+    """Returns the condition that a look was at readings of a holding's time, whenever it was taken.
+
+    One that names no range was at what was newest then.
+    """
+    extent = Extent(holding.meter, holding.since, holding.until)
+    no_range = and_(DataAccess.from_at.is_(None), *extent.terms(DataAccess.last_at))
+    since = [] if holding.since is None else [DataAccess.to_at > holding.since]
+    until = [] if holding.until is None else [DataAccess.from_at < holding.until]
+    return or_(no_range, and_(DataAccess.from_at.is_not(None), *since, *until))
 
 
 def _of_meter(session: Session, holding: Holding) -> dict[str, object] | None:

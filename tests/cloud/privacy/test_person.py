@@ -44,7 +44,7 @@ from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_contracts.batch import BatchId
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from typer.testing import CliRunner
 
 OURS, THEIRS = "HES12642984", "HES12642985"
@@ -185,6 +185,39 @@ def test_who_has_the_meter_by_now_is_not_in_the_export_of_who_had_it(
     assert (today["record"]["id"], today["record"]["customer"]) == (THEIRS, "Eve")
     assert NAME not in told
     assert "St James" not in told
+
+
+def test_looks_in_an_export_are_those_at_the_time_that_was_the_persons(
+    house: Any, tmp_path: Path
+) -> None:
+    """Who looks today at what was measured for somebody then has looked at that person's data."""
+    looked = {
+        "then, at then": (-30, (-40, -30)),
+        "today, at then": (9, (-40, -30)),
+        "today, over the move": (9, (-1, 1)),
+        "today, at today": (9, (0, 9)),
+        "today, at the newest": (9, None),
+    }
+    with writing(house.databases.registry) as session:
+        session.execute(delete(DataAccess))
+        for who, (day, days) in looked.items():
+            at = MOVED_IN + timedelta(days=day)
+            start, end = (
+                (MOVED_IN + timedelta(days=each) for each in days) if days else (None, None)
+            )
+            session.add(
+                DataAccess(first_at=at, last_at=at, count=1, who=who, door="rest", meter=OURS,
+                           operation="series", from_at=start, to_at=end)
+            )  # fmt: skip
+    found = {}
+    for account in ("ACC-2", ACCOUNT):
+        out = tmp_path / f"{account}.zip"
+        run(house, "export", account, "--out", str(out))
+        with zipfile.ZipFile(out) as archive:
+            rows = table(archive, "access-log.csv")
+        found[account] = [row["who"] for row in rows if row["operation"] == "series"]
+    assert found["ACC-2"] == ["then, at then", "today, at then", "today, over the move"]
+    assert found[ACCOUNT] == ["today, over the move", "today, at today", "today, at the newest"]
 
 
 def test_a_reading_of_the_second_of_the_move_is_of_who_moved_out(
