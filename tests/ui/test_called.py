@@ -18,6 +18,7 @@ from hesper_cloud.authority.hours import Weather
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.images.wish import ImageWish
 from hesper_cloud.imports import checks
+from hesper_cloud.reports.making import OF_HOUSEHOLDS
 from hesper_contracts import parameters
 from hesper_ui import tongues
 from hesper_ui.pages import access_log
@@ -240,6 +241,9 @@ def test_whatever_is_looked_at_has_words():
         if len(call.args) > 2 and isinstance(call.args[2], ast.Constant)
     }
     assert found
+    found |= {
+        each for kind in OF_HOUSEHOLDS for each in (kind, f"{kind} report", f"{kind}, mailed")
+    }
     assert found <= set(access_log.OPERATIONS)
 
 

@@ -92,9 +92,8 @@ class Making:
             made_at=at,
             job_id=work.id,
         )
-        looks = looks_of(report, work.parameters.get("areas"))
-        schedule = work.parameters.get("schedule")
-        return lambda session: _entered(session, report, looks, schedule)
+        areas, schedule = work.parameters.get("areas"), work.parameters.get("schedule")
+        return lambda session: _entered(session, report, areas, schedule)
 
 
 def parameters_of(report: str, period: Period, area: str | None) -> dict[str, Any]:
@@ -120,8 +119,13 @@ def period_of(parameters: Mapping[str, Any]) -> Period:
     )
 
 
-def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
-    """Returns what the log of looks at data says of a report that shows households' energy."""
+def looks_of(
+    report: Report, areas: Sequence[str] | None, target: str | None = None
+) -> list[DataAccess]:
+    """Returns what the log of looks at data says of a report that shows households' energy.
+
+    It is whoever had it made who looks, or with ``target`` the one to whom it is mailed.
+    """
     if report.kind not in OF_HOUSEHOLDS:
         return []
     wanted = [report.area] if report.area is not None or areas is None else areas
@@ -130,9 +134,9 @@ def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
             first_at=report.made_at,
             last_at=report.made_at,
             count=1,
-            who=report.made_by,
-            door="report",
-            operation=report.kind,
+            who=target or report.made_by,
+            door="schedule" if target else "report",
+            operation=f"{report.kind}, mailed" if target else report.kind,
             area=area,
             from_at=report.from_at,
             to_at=report.to_at,
@@ -142,14 +146,13 @@ def looks_of(report: Report, areas: Sequence[str] | None) -> list[DataAccess]:
 
 
 def _entered(
-    session: Session, report: Report, looks: Sequence[DataAccess], schedule: int | None
+    session: Session, report: Report, areas: Sequence[str] | None, schedule: int | None
 ) -> Progress:
-    session.add_all([report, *looks])
+    session.add_all([report, *looks_of(report, areas)])
     session.flush()
     target = mail(session, report, schedule, report.made_at)
     if target is not None:
-        for look in looks:
-            look.operation = f"{report.kind}, mailed to {target}"
+        session.add_all(looks_of(report, areas, target))
     return Progress(report.row_count, report.row_count, None, {"report": report.id})
 
 

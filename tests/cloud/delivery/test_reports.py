@@ -15,7 +15,7 @@ from hesper_cloud.reports.folders import file_of
 from hesper_cloud.reports.making import Making
 from hesper_cloud.reports.schedules import ScheduledReports
 from hesper_cloud.reports.tables import Shelves
-from sqlalchemy import select
+from sqlalchemy import String, select
 
 PASSWORD = "a mail server's password"
 
@@ -69,8 +69,14 @@ def test_a_report_arrives_with_its_files_and_the_look_is_on_record(
     (sent,) = house.outbox()
     assert (sent.kind, sent.state, sent.attempts) == ("report", "sent", 1)
     with reading(house.engine) as session:
-        look = session.scalars(select(DataAccess)).one()
-    assert (look.who, look.operation) == ("ann", "consumption, mailed to billing")
+        looks = session.scalars(select(DataAccess).order_by(DataAccess.id)).all()
+    assert [(look.who, look.door, look.operation, look.area) for look in looks] == [
+        ("ann", "report", "consumption", "Harbour"),
+        ("billing", "schedule", "consumption, mailed", "Harbour"),
+    ]
+    for column in (each for each in DataAccess.__table__.columns if isinstance(each.type, String)):
+        told = [getattr(look, column.key) or "" for look in looks]
+        assert max(map(len, told)) <= (column.type.length or 0), "PostgreSQL takes no longer one"
     house.turn(60)
     assert mail.server.arrived.empty()
 

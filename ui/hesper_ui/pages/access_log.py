@@ -31,6 +31,8 @@ OPERATIONS = {
     "bill": later("bill"),
     "changes": later("changes since"),
     "consumption": later("consumption"),
+    "consumption report": later("report of consumption, fetched"),
+    "consumption, mailed": later("report of consumption, by mail"),
     "conversation": later("trace of the line"),
     "edits": later("edits"),
     "export": later("export"),
