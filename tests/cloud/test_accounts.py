@@ -145,6 +145,20 @@ def test_back_off_doubles_and_fades(head_end):
         assert backoff.wait_s(session, [subject], later) == 0
 
 
+def test_failures_of_a_clock_that_was_set_back_lock_nobody_out(head_end):
+    subject = backoff.Subject("account x from y", 4)
+    with writing(head_end.databases.registry) as session:
+        for _ in range(10):
+            backoff.count_failure(session, [subject], NOW + timedelta(days=1461))
+        session.flush()
+        assert backoff.wait_s(session, [subject], NOW) == 0
+        for _ in range(5):
+            backoff.count_failure(session, [subject], NOW)
+            session.flush()
+        assert backoff.wait_s(session, [subject], NOW) == 2, "what is tried from now on counts"
+        assert 0 < backoff.wait_s(session, [subject], NOW - timedelta(seconds=1)) <= 3
+
+
 async def test_login_session_and_logout(services):
     session = await services.accounts.login(" ann ", ANN, "192.0.2.1")
     assert session.actor == Actor("ann", Role.OPERATOR)

@@ -195,6 +195,21 @@ def test_an_admin_unlocks_who_typed_the_wrong_password_too_often(head_end):
     assert asked(head_end, "ann", "password.change", "ann", None, ANN, new="x" * 12)[0] == "done"
 
 
+def test_a_clock_that_was_set_back_neither_locks_a_person_out_nor_lets_one_guess(head_end):
+    """Years ahead: ann typed five wrong passwords, ben was unlocked."""
+    locked = ("refused", "too many wrong passwords; wait a quarter of an hour")
+    ahead_s = timedelta(days=1461).total_seconds()
+    head_end.clock.advance(ahead_s)
+    for _ in range(5):
+        asked(head_end, "ann", "password.change", "ann", None, "wrong-one-1", new="x" * 12)
+    assert by_cleo(head_end, "user.unlock", "ben") == ("done", None)
+    head_end.clock.advance(-ahead_s)
+    assert asked(head_end, "ann", "password.change", "ann", None, ANN, new="x" * 12)[0] == "done"
+    for _ in range(5):
+        asked(head_end, "ben", "password.change", "ben", None, "wrong-one-1", new="x" * 12)
+    assert asked(head_end, "ben", "password.change", "ben", None, "any-one-12", new="x") == locked
+
+
 def a_token(days=90, scopes=("read",), secret="one"):
     digest = hashlib.sha256(secret.encode()).hexdigest()
     return {"digest": digest, "name": "for MDM", "scopes": list(scopes), "days": days}

@@ -4,7 +4,8 @@ They are counted against the account at one address, against the address, and ag
 wherever they come from. The last is left out where the person already has a session: a stranger
 who guesses on purpose slows down strangers, and cannot lock an approver out. The first failures
 are free; then the wait doubles up to five minutes. Counts are kept in the database, so that a
-restart forgives nobody, and fade after a quiet quarter of an hour.
+restart forgives nobody, and fade after a quiet quarter of an hour. One that lies further ahead than
+that was made by a clock that has been set back since, and counts no more: nobody waits for years.
 """
 
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ def wait_s(session: Session, subjects: Iterable[Subject], now: datetime) -> floa
     waits = [0.0]
     for name, free in subjects:
         row = session.get(LoginFailure, name)
-        if row is not None and row.failures >= free and now - row.last_at < _FADES_AFTER:
+        if row is not None and row.failures >= free and abs(now - row.last_at) < _FADES_AFTER:
             pause = min(timedelta(seconds=2 ** (row.failures - free)), _LONGEST)
             waits.append((row.last_at + pause - now).total_seconds())
     return max(waits)
@@ -57,7 +58,8 @@ def wait_s(session: Session, subjects: Iterable[Subject], now: datetime) -> floa
 
 def count_failure(session: Session, subjects: Iterable[Subject], now: datetime) -> None:
     """Counts one try against each subject, before its password is looked at."""
-    session.execute(delete(LoginFailure).where(LoginFailure.last_at <= now - _FADES_AFTER))
+    lately = LoginFailure.last_at.between(now - _FADES_AFTER, now + _FADES_AFTER)
+    session.execute(delete(LoginFailure).where(~lately))
     for name, _ in subjects:
         row = session.get(LoginFailure, name)
         if row is None:

@@ -180,17 +180,19 @@ def sealed_fields(case: Case, subject: str, names: frozenset[str]) -> dict[str, 
 def check_proof(case: Case, user: User, proof: Proof) -> None:
     """Checks what a person gave to prove who they are; a code that fits is used up.
 
+    Tries that lie ahead were noted by a clock that has been set back since; so were unlockings.
+
     Raises:
         Denied: the account has failed too often lately.
         WrongPassword: password or code do not fit.
     """
-    of_user = AuditRow.subject == user.username
-    unlocked = select(func.max(AuditRow.at)).where(of_user, AuditRow.action == UNLOCKED)
-    since = case.now - _TRIES_WINDOW
+    since, until = case.now - _TRIES_WINDOW, case.now + _TRIES_WINDOW
+    lately = (AuditRow.subject == user.username) & AuditRow.at.between(since, until)
+    unlocked = select(func.max(AuditRow.at)).where(lately, AuditRow.action == UNLOCKED)
     recent = select(func.count()).where(
-        of_user,
+        lately,
         AuditRow.action == WRONG_PASSWORD,
-        AuditRow.at > max(since, case.session.scalar(unlocked) or since),
+        AuditRow.at > (case.session.scalar(unlocked) or since),
     )
     if (case.session.scalar(recent) or 0) >= _TRIES:
         raise Denied("too many wrong passwords; wait a quarter of an hour")
