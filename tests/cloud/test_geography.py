@@ -117,6 +117,20 @@ async def test_branches_say_how_many_hang_there_and_what_is_wrong(sources):
     assert (spot.id, spot.state) == ("gw-1", "online")
 
 
+async def test_branches_of_an_area_are_those_that_lead_to_its_meters(sources):
+    south = Actor("sue", Role.VIEWER, areas=("south",))
+    assert await Geography(sources).branches(south) == []
+    with writing(sources.registry) as session:
+        session.add(Element(id="t2", kind="transformer", name="Hill", parent="a"))
+        session.flush()
+        session.add(ElementMeter(element="t2", meter="M3", from_at=NOW, role="customer"))
+    assert [(each.id, each.count) for each in await Geography(sources).branches(south)] == [
+        ("a", 0),
+        ("t2", 1),
+    ]
+    assert [each.id for each in await Geography(sources).branches(NORTH)] == ["a", "f1", "t1"]
+
+
 def test_long_silence_and_old_firmware_are_views_of_the_list(sources):
     assert found(sources, silent_for_h=24) == ["M2", "M4"]
     assert found(sources, old_firmware=True) == ["M2"]  # 2.10 is later than 2.9; "other 1" unknown

@@ -88,9 +88,9 @@ def _customers(*terms: Any) -> _Count:
     return select(func.count()).select_from(Customer).where(*terms, Customer.deleted_at.is_(None))
 
 
-def models_in_use(session: Session) -> dict[int, int]:
-    """Returns how many meters there are of each model that is kept."""
+def models_in_use(session: Session, *terms: Any) -> dict[int, int]:
+    """Returns how many meters there are of each model that is kept, of those that meet terms."""
     same = (Meter.brand == MeterModel.brand) & (Meter.model == MeterModel.model)
     query = select(MeterModel.id, func.count()).join(Meter, same)
-    rows = session.execute(query.where(Meter.deleted_at.is_(None)).group_by(MeterModel.id))
+    rows = session.execute(query.where(Meter.deleted_at.is_(None), *terms).group_by(MeterModel.id))
     return {number: int(count) for number, count in rows}

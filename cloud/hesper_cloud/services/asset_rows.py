@@ -1,4 +1,7 @@
-"""Stored assets become the records that services give out; what belongs to many is read at once."""
+"""Stored assets become the records that services give out; what belongs to many is read at once.
+
+Meters and customers that a record names or counts are those that the actor sees.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -8,6 +11,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
+from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.assets.kinds import CUSTOMER
 from hesper_cloud.assets.uses import models_in_use
 from hesper_cloud.db.assets import AssetChange, Customer, MeterExchange, RegisterRead, Sim
 from hesper_cloud.db.energy import ElementMeter
@@ -27,14 +32,16 @@ from hesper_cloud.services.asset_records import (
     SimRow,
     TariffRow,
 )
+from hesper_cloud.services.asset_scope import clause
+from hesper_cloud.services.scope import narrowed, terms
 
 Rows = Sequence[Any]
-_Make = Callable[[Session, Rows], list[AssetRow]]
+_Make = Callable[[Session, Actor, Rows], list[AssetRow]]
 
 
-def records(session: Session, kind: str, rows: Rows) -> list[AssetRow]:
-    """Returns stored rows of one kind as records, in their order."""
-    return _MAKERS[kind](session, rows)
+def records(session: Session, actor: Actor, kind: str, rows: Rows) -> list[AssetRow]:
+    """Returns stored rows of one kind as records for an actor, in their order."""
+    return _MAKERS[kind](session, actor, rows)
 
 
 def _same(record: type[Any], row: Any, **more: Any) -> Any:
@@ -43,10 +50,10 @@ def _same(record: type[Any], row: Any, **more: Any) -> Any:
     return record(**{name: getattr(row, name) for name in names}, **more)
 
 
-def _customers(session: Session, rows: Rows) -> list[AssetRow]:
+def _customers(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
     ids = [row.id for row in rows]
     query = select(Meter.customer_id, Meter.id).where(
-        Meter.customer_id.in_(ids), Meter.deleted_at.is_(None)
+        Meter.customer_id.in_(ids), Meter.deleted_at.is_(None), *terms(actor)
     )
     serving: dict[int | None, list[str]] = {}
     for customer, meter in session.execute(query.order_by(Meter.id)):
@@ -54,11 +61,11 @@ def _customers(session: Session, rows: Rows) -> list[AssetRow]:
     return [_same(CustomerRow, row, meters=tuple(serving.get(row.id, ()))) for row in rows]
 
 
-def _sims(_: Session, rows: Rows) -> list[AssetRow]:
+def _sims(_: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
     return [_same(SimRow, row) for row in rows]
 
 
-def _meters(session: Session, rows: Rows) -> list[AssetRow]:
+def _meters(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
     return list(meter_cards(session, rows))
 
 
@@ -84,7 +91,7 @@ def meter_cards(session: Session, rows: Rows) -> list[MeterCard]:
     ]
 
 
-def _gateways(session: Session, rows: Rows) -> list[AssetRow]:
+def _gateways(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
     held = select(Sim.gateway, Sim.iccid).where(Sim.gateway.in_([row.id for row in rows]))
     cards: dict[str | None, list[str]] = {}
     for gateway, iccid in session.execute(held.order_by(Sim.iccid)):
@@ -99,25 +106,28 @@ def _counted(session: Session, query: Select[Any, int]) -> dict[Any, int]:
     return {key: int(count) for key, count in session.execute(query)}
 
 
-def _areas(session: Session, rows: Rows) -> list[AssetRow]:
+def _areas(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
     counts = select(Meter.area, func.count()).where(Meter.deleted_at.is_(None))
     found = _counted(session, counts.group_by(Meter.area))
     return [_same(AreaRow, row, meters=found.get(row.name, 0)) for row in rows]
 
 
-def _models(session: Session, rows: Rows) -> list[AssetRow]:
-    found = models_in_use(session)
+def _models(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
+    found = models_in_use(session, *terms(actor))
     return [_same(ModelRow, row, meters=found.get(row.id, 0)) for row in rows]
 
 
-def _tariffs(session: Session, rows: Rows) -> list[AssetRow]:
+def _tariffs(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
     counts = select(Customer.tariff, func.count()).where(Customer.deleted_at.is_(None))
+    seen = clause(actor, CUSTOMER)
+    counts = counts if seen is None else counts.where(seen)
     found = _counted(session, counts.group_by(Customer.tariff))
     return [_same(TariffRow, row, customers=found.get(row.name, 0)) for row in rows]
 
 
-def _elements(session: Session, rows: Rows) -> list[AssetRow]:
+def _elements(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
     counts = select(ElementMeter.element, func.count()).where(ElementMeter.to_at.is_(None))
+    counts = narrowed(counts, actor, ElementMeter.meter)
     found = _counted(session, counts.group_by(ElementMeter.element))
     return [_same(ElementRow, row, meters=found.get(row.id, 0)) for row in rows]
 

@@ -1,6 +1,7 @@
 """Which assets an actor of some areas sees: those there, and SIM cards that are in nothing.
 
-Lists that hold for the whole company, models and tariffs, everybody sees.
+Of the grid these are the elements that lead to meters there. Lists that hold for the whole company,
+models and tariffs, everybody sees.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, KINDS, METER, SIM, Kind
 from hesper_cloud.db.assets import Area, Customer, Sim
+from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
 from hesper_cloud.services.scope import require_everywhere
@@ -39,7 +41,18 @@ def clause(actor: Actor, kind: Kind) -> ColumnElement[bool] | None:
         return Gateway.id.in_(_gateways(actor))
     if kind.name == "area":
         return Area.name.in_(actor.areas)
+    if kind.name == "element":
+        return Element.id.in_(_leading_to(there))
     return None
+
+
+def _leading_to(there: ColumnElement[bool]) -> Any:
+    """Returns the elements at which some meters are or were, and all above them."""
+    own = select(Element.id, Element.parent).join(ElementMeter, ElementMeter.element == Element.id)
+    own = own.where(ElementMeter.meter.in_(select(Meter.id).where(there)))
+    leading = own.cte("leading", recursive=True)
+    above = select(Element.id, Element.parent).join(leading, Element.id == leading.c.parent)
+    return select(leading.union(above).c.id)
 
 
 def _loose(*columns: Any) -> ColumnElement[bool]:

@@ -81,8 +81,6 @@ def search(session: Session, actor: Actor, text: str, each: int) -> list[SearchH
     found: list[SearchHit] = []
     for shown in _SHOWN:
         terms = asset_lists.terms(session, actor, shown.kind, AssetQuery(search=typed))
-        if shown.kind is ELEMENT and actor.areas is not None:
-            continue
         query = select(shown.kind.model).where(*terms).order_by(_rank(shown, typed), shown.first)
         rows = session.scalars(query.limit(min(max(1, each), MOST_EACH))).all()
         found += [shown.tell(row) for row in rows]

@@ -15,11 +15,12 @@ from sqlalchemy import ColumnElement, Integer, Select, Subquery, case, cast, fun
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.assets.kinds import ELEMENT
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Gateway, Meter
 from hesper_cloud.rules.silence import unheard
-from hesper_cloud.services import scope
+from hesper_cloud.services import asset_scope, scope
 from hesper_cloud.services.meter_filter import terms
 from hesper_cloud.services.records import MeterQuery
 from hesper_cloud.services.sources import Sources, require
@@ -100,7 +101,10 @@ class Geography:
         return await asyncio.to_thread(self._gateways, actor)
 
     async def branches(self, actor: Actor) -> Sequence[Branch]:
-        """Returns the grid's elements with the meters of customers that are there now."""
+        """Returns the grid's elements, of some areas those that lead to meters there.
+
+        With each come the meters of customers that are there now.
+        """
         require(actor, Permission.READ)
         return await asyncio.to_thread(self._branches, actor)
 
@@ -179,7 +183,9 @@ class Geography:
                 .group_by(ElementMeter.element)
             )
             counts = {row[0]: row[1:] for row in session.execute(query)}
-            elements = session.scalars(select(Element).order_by(Element.id)).all()
+            seen = asset_scope.clause(actor, ELEMENT)
+            shown = select(Element).where(*([] if seen is None else [seen]))
+            elements = session.scalars(shown.order_by(Element.id)).all()
             return [
                 Branch(each.id, each.kind, each.name, each.parent, *counts.get(each.id, _NONE))
                 for each in elements

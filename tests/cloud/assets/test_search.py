@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.asset_records import AssetQuery
@@ -86,3 +87,39 @@ async def test_somebody_of_one_area_sees_and_keeps_what_is_there(stocked, ann):
     changed = await stocked.change(north, "customer", lovelace.id, {"name": "Ada King"})
     assert changed.name == "Ada King"
     assert (await stocked.get(north, "meter", METER)).customer == "Ada King"
+
+
+async def test_what_a_list_names_and_counts_is_in_the_areas_of_who_reads_it(
+    stocked, cleo, ann, head_end
+):
+    """A customer with a meter here and one there, a model, a tariff, and feeders of both sides."""
+    north, south = replace(ann, areas=("north",)), replace(ann, areas=("south",))
+    lovelace = (await stocked.page(north, "customer", AssetQuery())).rows[0]
+    await stocked.create(cleo, "model", {"brand": "Acme", "model": "One"})
+    await stocked.create(cleo, "tariff", {"name": "day"})
+    await stocked.create(cleo, "element", {"id": "f-2", "kind": "feeder", "name": "Hill road"})
+    await stocked.change(cleo, "customer", lovelace.id, {"tariff": "day", "area": None})
+    for meter, element in ((METER, "f-1"), (OTHER, "f-2")):
+        await stocked.change(cleo, "meter", meter, {"brand": "Acme", "model": "One"})
+        await stocked.place(cleo, element, meter, "customer", now_utc())
+    await stocked.change(cleo, "meter", OTHER, {"customer_id": lovelace.id})
+    with writing(head_end.databases.registry) as session:
+        session.get_one(Meter, OTHER).area = "south"  # it came along with the customer
+    told = {}
+    for actor in (ann, north, south):
+        customer = await stocked.get(actor, "customer", lovelace.id)
+        models = (await stocked.page(actor, "model", AssetQuery())).rows
+        tariffs = (await stocked.page(actor, "tariff", AssetQuery())).rows
+        elements = (await stocked.page(actor, "element", AssetQuery())).rows
+        told[actor] = (
+            customer.meters,
+            [row.meters for row in models],
+            [row.customers for row in tariffs],
+            [(row.id, row.meters) for row in elements],
+            {hit.title for hit in await stocked.search(actor, "hill road") if hit.kind == "feeder"},
+        )
+    assert told[ann] == ((METER, OTHER), [2], [1], [("f-1", 1), ("f-2", 1)], {"Hill road"})
+    assert told[north] == ((METER,), [1], [1], [("f-1", 1)], set())
+    assert told[south] == ((OTHER,), [1], [1], [("f-2", 1)], {"Hill road"})
+    with pytest.raises(NotFound):
+        await stocked.history(north, "element", "f-2")
