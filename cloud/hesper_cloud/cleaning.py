@@ -1,7 +1,8 @@
 """The daily clean-up: what was kept for a time and is over.
 
 Files of imports and reports go after their days; the rows that tell of them stay, without the rows
-of people. What a process that was killed left half-made in those folders goes after a day.
+of people. What a process that was killed left half-made in those folders goes after a day, and so
+does all data of a person that nobody has fetched.
 """
 
 import shutil
@@ -22,6 +23,8 @@ from hesper_cloud.reports.folders import SPOOL, folder_of
 from hesper_cloud.reports.folders import ids as report_ids
 from hesper_cloud.settings import Settings
 
+PERSONS = "persons"
+"""Folder of the state in which all data of a person waits for whoever has asked for it."""
 _HALF_MADE = timedelta(days=1)
 
 
@@ -41,6 +44,7 @@ class CleanUp:
         self._imports(now - timedelta(days=kept.import_days))
         self._reports(now - timedelta(days=kept.report_days))
         self._half_made(now - _HALF_MADE)
+        self._persons(now - _HALF_MADE)
 
     def _imports(self, before: datetime) -> None:
         state = self._settings.state
@@ -87,6 +91,11 @@ class CleanUp:
                 (folder / SPOOL).unlink(missing_ok=True)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _persons(self, before: datetime) -> None:
+        for path in (self._settings.state / PERSONS).glob("*"):
+            if _is_older(path, before):
+                path.unlink(missing_ok=True)
 
     def _ids(self, query: Select[Any]) -> list[Any]:
         with reading(self._registry) as session:

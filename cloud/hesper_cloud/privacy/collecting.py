@@ -58,7 +58,7 @@ def write_all(kept: Kept, customer_id: int, path: Path, at: datetime) -> dict[st
 
     A file that was begun and not finished is replaced.
     """
-    partial = path.with_suffix(".part")
+    partial = begun(path)
     partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -70,6 +70,11 @@ def write_all(kept: Kept, customer_id: int, path: Path, at: datetime) -> dict[st
         counts = _Collecting(kept, archive, customer_id).run()
     partial.replace(path)
     return counts
+
+
+def begun(path: Path) -> Path:
+    """Returns where a file lies while it is written."""
+    return path.with_suffix(".part")
 
 
 class _Collecting:

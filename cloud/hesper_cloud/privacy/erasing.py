@@ -11,6 +11,7 @@ from hesper_cloud.assets.holdings import holdings
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.erasure import ordering, persons
+from hesper_cloud.privacy import exporting
 from hesper_cloud.privacy.whose import customer_of
 from hesper_cloud.provision import Databases, ProvisioningError, note
 
@@ -46,7 +47,9 @@ def order(
         ordering.order(databases, each.meter, reason, now, (each.since, each.until))
         for each in held
     ]
+    unfetched = exporting.discard(databases.registry, state, customer.id)
     files = persons.forget(databases.registry, state, customer, meters, now)
+    files |= {"exports of all data": unfetched}
     return PersonOrder(customer.id, tuple(orders), files)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud import jobs
-from hesper_cloud.cleaning import CleanUp
+from hesper_cloud.cleaning import PERSONS, CleanUp
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
     ImportFile,
@@ -166,8 +166,13 @@ def test_the_clean_up_takes_what_is_over_and_nothing_else(sources: Any) -> None:
     for folder in (Folder(state, "c" * 32).path, folder_of(state, 3), folder_of(state, 9)):
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder, (old.timestamp(), old.timestamp()))
+    (state / PERSONS).mkdir()
+    for name, at in (("export-1.zip", old), ("export-2.part", old), ("export-3.zip", now)):
+        (state / PERSONS / name).write_bytes(b"all data of a person")
+        os.utime(state / PERSONS / name, (at.timestamp(), at.timestamp()))
     CleanUp(registry, settings, lambda: now).turn()
     CleanUp(registry, settings, lambda: now).turn()
+    assert [path.name for path in (state / PERSONS).iterdir()] == ["export-3.zip"]
     assert [path.name for path in (state / "imports").iterdir()] == ["b" * 32]
     assert sorted(path.name for path in (state / "reports").iterdir()) == ["2", "3"]
     with reading(registry) as session:

@@ -38,6 +38,9 @@ from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.privacy import commands
+from hesper_cloud.privacy.collecting import begun
+from hesper_cloud.privacy.exporting import KIND
+from hesper_cloud.privacy.exporting import file_of as export_of
 from hesper_cloud.provision import Databases
 from hesper_cloud.reports.folders import file_of, folder_of
 from hesper_cloud.services.sources import Sources
@@ -349,6 +352,27 @@ def test_files_that_name_a_person_go_with_the_person(house: Any) -> None:
         assert set(session.scalars(select(ImportReject.import_id))) == {"04" * 16}
         removed = select(func.count()).where(Report.removed_at.is_not(None))
         assert session.scalar(removed) == 1
+
+
+def test_an_export_that_nobody_fetched_goes_with_the_person(house: Any) -> None:
+    """Whoever had it made may have lost the line: the file waits in the state folder."""
+    with writing(house.databases.registry) as session:
+        numbers = {row.account_number: row.id for row in session.scalars(select(Customer))}
+        jobs = [
+            LongJob(
+                kind=KIND, title="", asked_by="ann", asked_at=NOW, parameters={"customer": each}
+            )
+            for each in (numbers[ACCOUNT], numbers[ACCOUNT], numbers["ACC-2"])
+        ]
+        session.add_all(jobs)
+        session.flush()
+        done, broken, eves = (export_of(house.settings.state, job.id) for job in jobs)
+    done.parent.mkdir()
+    for path in (done, begun(broken), eves):
+        path.write_bytes(b"all that is kept")
+    told = run(house, "erase", ACCOUNT, "--reason", "asked on 3 June")
+    assert list(done.parent.iterdir()) == [eves]
+    assert "exports of all data that named the person and are removed: 2" in told
 
 
 def stored(house: Any) -> dict[str, int]:
