@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission
@@ -46,14 +47,28 @@ class Meters:
         return await asyncio.to_thread(meter_list.page, self._sources, actor, query)
 
     async def get(self, actor: Actor, meter_id: str) -> MeterDetail:
-        """Returns one meter.
+        """Returns one meter; where its load is known, that is a look at its newest values.
+
+        Raises:
+            NotFound: there is none with this serial number.
+            Unavailable: the look cannot be written down.
+        """
+        require(actor, Permission.READ)
+        await check_meter(self._sources.registry, actor, meter_id)
+        found = await asyncio.to_thread(self._detail, meter_id)
+        if found.load_w is not None:
+            looked_at(self._sources, actor, "latest", meter_id)
+        return found
+
+    async def row(self, actor: Actor, meter_id: str) -> MeterRow:
+        """Returns one meter as a list shows it, which tells nothing of what is used there.
 
         Raises:
             NotFound: there is none with this serial number.
         """
         require(actor, Permission.READ)
         await check_meter(self._sources.registry, actor, meter_id)
-        return await asyncio.to_thread(self._detail, meter_id)
+        return await asyncio.to_thread(self._row, meter_id)
 
     async def latest(self, actor: Actor, meter_id: str) -> list[LatestValue]:
         """Returns the newest value of each quantity, by logical name."""
@@ -142,12 +157,16 @@ class Meters:
             query = query.where(Event.severity == severity)
         return await asyncio.to_thread(journal.events, self._sources.registry, query)
 
+    def _row(self, meter_id: str) -> MeterRow:
+        with reading(self._sources.registry) as session:
+            meter = _known(session, meter_id)
+            severity = meter_list.severities(session, [meter_id]).get(meter_id)
+        return meter_list.row(meter, self._sources.settings.rules, self._sources.clock(), severity)
+
     def _detail(self, meter_id: str) -> MeterDetail:
         now = self._sources.clock()
         with reading(self._sources.registry) as session:
-            meter = session.get(Meter, meter_id)
-            if meter is None or meter.deleted_at is not None:
-                raise NotFound(worded("there is no meter {meter}", meter=meter_id))
+            meter = _known(session, meter_id)
             card = asset_rows.meter_cards(session, [meter])[0]
             gateway = session.get(Gateway, meter.gateway_id) if meter.gateway_id else None
             severity = meter_list.severities(session, [meter_id]).get(meter_id)
@@ -201,3 +220,15 @@ class Meters:
             fed_w = quantities.figure(fed.value, fed.scaler)
             load_w = None if fed_w is None else quantities.figure(load_w - fed_w, 0)
         return load_w, instant(drawn.captured_at)
+
+
+def _known(session: Session, meter_id: str) -> Meter:
+    """Returns a meter of the registry.
+
+    Raises:
+        NotFound: there is none with this serial number, or it was deleted.
+    """
+    meter = session.get(Meter, meter_id)
+    if meter is None or meter.deleted_at is not None:
+        raise NotFound(worded("there is no meter {meter}", meter=meter_id))
+    return meter

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from hesper_cloud.paging import Asked
 from hesper_cloud.reports.making import looks_of
 from hesper_cloud.services.access_log import Wanted
 from hesper_cloud.services.bundle import Services, assemble
-from hesper_cloud.services.errors import Unavailable
+from hesper_cloud.services.errors import NotFound, Unavailable
 from hesper_cloud.services.looking import looked_at
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -39,14 +40,11 @@ LAST = 1_780_000_200
 SPAN = {"from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
 PASSWORDS = {"ann": "asking-politely-1", "ben": "second-pair-of-eyes"}
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-ENERGY = "1.0.1.8.0.255"
+ENERGY, POWER = "1.0.1.8.0.255", "1.0.1.7.0.255"
 
 
-@pytest.fixture
-def sources(head_end: Any) -> Iterator[Sources]:
-    settings = head_end.settings
-    store = DuckDbStore(settings.readings_file)
-    block = Block(
+def a_block() -> Block:
+    return Block(
         profile="1.0.99.1.0.255",
         quantities=(Quantity(ENERGY, 0, 30),),
         meters=(METER,),
@@ -58,7 +56,13 @@ def sources(head_end: Any) -> Iterator[Sources]:
         values=np.array([[1, 2, 3, 4]]),
         missing=None,
     )
-    store.write(Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [block], LAST * 1000))
+
+
+@pytest.fixture
+def sources(head_end: Any) -> Iterator[Sources]:
+    settings = head_end.settings
+    store = DuckDbStore(settings.readings_file)
+    store.write(Group({BatchId("gw-1", "ab" * 8, 1): "00" * 32}, [a_block()], LAST * 1000))
     authority = open_engine(settings.database.authority_url, read_only=True)
     registry = head_end.databases.registry
     with writing(registry) as session:
@@ -148,6 +152,26 @@ async def test_a_range_beyond_the_calendar_takes_no_look_from_the_log(
         noted = session.scalars(select(DataAccess)).all()
     assert {row.operation for row in noted} >= {"readings", "series", "export", "edits"}
     assert all(row.from_at is None or row.from_at.year >= 1970 for row in noted)
+
+
+async def test_the_load_that_a_meters_record_tells_is_looked_at(services: Services) -> None:
+    """Who asks for the record each minute has the household's load curve."""
+    sources, ann = services.sources, Actor("ann", Role.OPERATOR)
+    assert (await services.meters.get(ann, METER)).load_w is None
+    assert len(sources.looks) == 0, "nothing was shown of what is used there"
+    block = replace(
+        a_block(), quantities=(Quantity(POWER, 0, 27),), captured_at=LAST - 900 * np.arange(4)[::-1]
+    )
+    sources.store.write(Group({BatchId("gw-1", "ab" * 8, 2): "00" * 32}, [block], LAST * 1000 + 1))
+    sources.latest.load(sources.store)
+    assert (await services.meters.get(ann, METER)).load_w == 4
+    (look,) = sources.looks.take()
+    assert (look.who, look.operation, look.meter) == ("ann", "latest", METER)
+    assert (await services.meters.row(ann, METER)).id == METER
+    assert len(sources.looks) == 0, "a row of the list tells no load"
+    for far in (Actor("fay", Role.OPERATOR, areas=("Hill",)), ann):
+        with pytest.raises(NotFound):
+            await services.meters.row(far, METER if far.areas else "HES0")
 
 
 async def test_the_log_says_whose_data_was_seen(services: Services) -> None:

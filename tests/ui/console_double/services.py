@@ -245,6 +245,9 @@ class _Meters(_Service):
             raise NotFound(f"There is no meter {meter}.")
         return fleet.detail(meter)
 
+    async def row(self, actor: Actor, meter: str) -> MeterRow:
+        return (await self.get(actor, meter)).row
+
     async def latest(self, actor: Actor, meter: str) -> Sequence[LatestValue]:
         return self._all.check(actor, Permission.READ).latest(meter)
 

@@ -116,7 +116,7 @@ class Shown:
 async def build_meter(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the quality of one meter: its days, the checks that failed, and its edits."""
     meter = args.path_parameters["meter"]
-    await desk.services.meters.get(actor, meter)
+    await desk.services.meters.row(actor, meter)
     host = box("div", "contents")
 
     async def load(asking: Actor) -> Shown:

@@ -34,7 +34,7 @@ async def lines(meters: Meters, actor: Actor, selection: Selection) -> AsyncIter
 async def _named(meters: Meters, actor: Actor, ids: Iterable[str]) -> AsyncIterator[MeterRow]:
     for each in ids:
         try:
-            yield (await meters.get(actor, each)).row
+            yield await meters.row(actor, each)
         except NotFound:  # removed since it was selected
             continue
 
