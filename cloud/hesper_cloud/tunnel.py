@@ -2,8 +2,9 @@
 
 The gateway has the other end (see `hesper_contracts.tunnel` for what goes between). The port takes
 one program at a time, which may come and go while the tunnel is open; octets that the meter sends
-while nobody is there are dropped, as on a line without listener. paho runs the broker's socket on
-its own thread and hands every message to the event loop.
+while nobody is there are dropped, as on a line without listener. With the tunnel ends the program's
+connection: from Python 3.12 on a server that is closed waits for those it has. paho runs the
+broker's socket on its own thread and hands every message to the event loop.
 """
 
 import asyncio
@@ -91,6 +92,7 @@ class ToolEnd:
         self._program: asyncio.StreamWriter | None = None
         self.closed: asyncio.Future[str] = self._loop.create_future()
         """Why it is over; NoTunnel when it did not end in order."""
+        self.closed.add_done_callback(self._hang_up)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -146,6 +148,10 @@ class ToolEnd:
         """End the tunnel in order: a person has had enough."""
         if not self.closed.done():
             self.closed.set_result("by the one who used it")
+
+    def _hang_up(self, _closed: asyncio.Future[str]) -> None:
+        if self._program is not None:
+            self._program.close()
 
     async def _until(self, event: asyncio.Event) -> None:
         """Wait for an event, or raise what has ended the tunnel before."""
