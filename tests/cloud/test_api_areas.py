@@ -308,6 +308,24 @@ async def test_what_is_elsewhere_cannot_be_commanded_edited_or_acknowledged(app,
         assert answer.status_code == 404, (path, answer.text)
 
 
+async def test_an_export_that_names_a_meter_elsewhere_is_as_of_one_that_is_nowhere(client):
+    span = {
+        "from": (NOW - timedelta(days=1)).isoformat(),
+        "to": (NOW + timedelta(hours=1)).isoformat(),
+    }
+    headers = {"Authorization": f"Bearer {await token_of(client, 'nora')}"}
+    for meters in ([SOUTH], ["HES00000000"], [NORTH, SOUTH]):
+        asked = {**span, "meter": meters}
+        answer = await client.get(f"{PREFIX}/exports/readings", params=asked, headers=headers)
+        assert answer.status_code == 404, (meters, answer.text)
+        told = answer.json()["detail"]
+        assert told == f"there is no meter {meters[-1]}"
+    for wanted in (span, {**span, "meter": [NORTH]}):
+        answer = await client.get(f"{PREFIX}/exports/readings", params=wanted, headers=headers)
+        assert answer.status_code == 200
+        assert {line.partition(",")[0] for line in answer.text.splitlines()[1:]} == {NORTH}
+
+
 def test_the_authority_too_knows_where_an_account_sees(town):
     wish = {"action": "read", "reason": "", "serial_tail": ""}
     answer = town.ask("nora", "command.request", meter=SOUTH, **wish)

@@ -1,7 +1,7 @@
 """Readings for other systems: the change feed, and exports in their formats."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
@@ -83,15 +83,17 @@ class Exports:
         """Yields an export part by part; blocks, use a thread.
 
         Raises:
-            NotFound: nothing is known of a meter that it names.
+            NotFound: nothing is known of a meter that it names, or it is elsewhere.
             Refused: some of it has left for the archive.
         """
         require(actor, Permission.READ)
-        self._require_known(wanted)
         own = meters_of(self.sources.registry, actor)
-        if own is not None:
-            named = own if wanted.meters is None else sorted({*own} & {*wanted.meters})
-            wanted = replace(wanted, meters=named)
+        if own is None:
+            self._require_known(wanted)
+        elif wanted.meters is None:
+            wanted = replace(wanted, meters=own)
+        else:
+            _require_own(own, wanted.meters)
         self._require_whole(wanted.start)
         self._note(actor, wanted)
         return octets_of(self.shelf, wanted)
@@ -119,3 +121,9 @@ class Exports:
             return
         for meter in wanted.meters:
             looked_at(self.sources, actor, "export", meter, span)
+
+
+def _require_own(own: Sequence[str], named: Sequence[str]) -> None:
+    beyond = {*named} - {*own}
+    if beyond:
+        raise NotFound(worded("there is no meter {meter}", meter=min(beyond)))
