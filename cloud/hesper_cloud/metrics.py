@@ -73,7 +73,7 @@ REQUEST_SECONDS = Histogram(
 METERS = Gauge("hesper_meters", "Commissioned meters.", ["area", "state"])
 READS_DUE = Gauge("hesper_reads_due", "Captures of the last 24 hours that were due.", ["area"])
 READS_STORED = Gauge("hesper_reads_stored", "Of these, how many are stored.", ["area"])
-GATEWAYS = Gauge("hesper_gateways", "Gateways.", ["state"])
+GATEWAYS = Gauge("hesper_gateways", "Gateways in service.", ["state"])
 GATEWAY_FAILURES = Gauge(
     "hesper_gateway_failures_since_start", "Failed attempts of all gateways.", ["hop"]
 )

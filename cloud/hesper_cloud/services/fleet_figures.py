@@ -16,6 +16,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import DeadLetter, Gateway, LongJob, Meter
@@ -121,7 +122,8 @@ def _set_gateways(session: Session, now: datetime) -> None:
     hops: Counter[str] = Counter()
     backlog, oldest_s = 0, 0.0
     known = Gateway.state, Gateway.backlog, Gateway.oldest_unreceipted_at, Gateway.attributes
-    for state, waiting, oldest, attributes in session.execute(select(*known)):
+    query = select(*known).where(in_service(Gateway))
+    for state, waiting, oldest, attributes in session.execute(query):
         states[state] += 1
         backlog += waiting or 0
         if waiting and oldest is not None:

@@ -24,6 +24,7 @@ from hesper_cloud.turns import Job, perform
 from hesper_contracts.quality import Quality
 from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 # What a label may say; whoever adds one thinks about how many values it can have.
@@ -170,6 +171,21 @@ def test_figures_of_the_fleet_are_those_of_the_databases(sources: Sources) -> No
         < value("hesper_disk_free_bytes", place="state")
         < value("hesper_disk_size_bytes", place="state")
     )
+
+
+def test_gateways_that_were_removed_or_deleted_are_in_no_figure(sources: Sources) -> None:
+    enlarge(sources, 0, 3)
+    gone: dict[str, dict[str, Any]] = {
+        "gw-x-1": {"life": "removed"},
+        "gw-x-2": {"deleted_at": now_utc()},
+    }
+    with writing(sources.registry) as session:
+        for name, values in gone.items():
+            session.execute(update(Gateway).where(Gateway.id == name).values(**values))
+    FleetFigures(sources).turn()
+    assert value("hesper_gateways", state="online") == 1
+    assert value("hesper_backlog_batches") == 3
+    assert value("hesper_gateway_failures_since_start", hop="timeout") == 2
 
 
 def test_values_and_doubts_are_counted_by_quantity_and_flag() -> None:
