@@ -1,11 +1,21 @@
 """Configuration of the jobs: backfill, service levels, exports, backups."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hesper_cloud.zones import existing_zone
+
+
+def _require_unlike(names: Iterable[str]) -> None:
+    """Raises ValueError where a name stands twice: what is done is kept under its name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"the name {name!r} is used twice")
+        seen.add(name)
 
 
 class _Section(BaseModel):
@@ -52,6 +62,12 @@ class ServiceLevelSettings(_Section):
     @classmethod
     def _zone_exists(cls, name: str) -> str:
         return existing_zone(name)
+
+    @field_validator("levels")
+    @classmethod
+    def _names_differ(cls, levels: tuple[ServiceLevel, ...]) -> tuple[ServiceLevel, ...]:
+        _require_unlike(level.name for level in levels)
+        return levels
 
 
 class CleanUpSettings(_Section):
@@ -103,3 +119,9 @@ class ExportSettings(_Section):
 
     scheduled: tuple[ScheduledExport, ...] = ()
     republish: RepublishSettings = RepublishSettings()
+
+    @field_validator("scheduled")
+    @classmethod
+    def _names_differ(cls, exports: tuple[ScheduledExport, ...]) -> tuple[ScheduledExport, ...]:
+        _require_unlike(each.name for each in exports)
+        return exports
