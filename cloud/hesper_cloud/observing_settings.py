@@ -33,7 +33,7 @@ class ErrorTrackingSettings(_Section):
 class TracingSettings(_Section):
     """Where spans go over OTLP/HTTP; no span is made without an endpoint."""
 
-    endpoint: str = ""  # for example http://127.0.0.1:4318/v1/traces
+    endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")  # …:4318/v1/traces
     ratio: float = Field(default=0.1, ge=0, le=1)  # of commands; a gateway decides for its batches
 
     @property

@@ -4,6 +4,8 @@ Relative paths count from the folder of the file. Nested values are reached from
 with two underscores, for example ``HESPER_WEB__PORT=8080``.
 """
 
+import contextlib
+import os
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +13,22 @@ from typing import Annotated, Any, Literal, Self
 
 from hesper_contracts.manifest import SEALS_NEEDED
 from hesper_contracts.signing import key_id
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from hesper_cloud.alert_settings import AlertSettings, DeliverySettings
 from hesper_cloud.job_settings import (
@@ -38,6 +50,8 @@ from hesper_cloud.web_settings import OidcSettings, WebSettings
 __all__ = ["BadSettings", "Settings", "WebSettings"]
 
 _INSTANCE = r"^[A-Za-z0-9._-]{1,63}$"  # part of a topic
+_DATABASES = ("postgresql", "sqlite")
+_PREFIX, _NESTED = "HESPER_", "__"
 _DAY_S = 86_400
 LEAST_DAYS_ONLINE = 40
 
@@ -64,8 +78,8 @@ class BrokerAccount(_Section):
 class BrokerSettings(_Section):
     """The MQTT broker and the accounts of the roles on it."""
 
-    host: str = "127.0.0.1"
-    port: int = 1883
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=1883, ge=1, le=65535)
     root: str = "hesper/v1"
     tls_ca: Path | None = None
     ingest: BrokerAccount | None = None
@@ -147,26 +161,37 @@ class DatabaseSettings(_Section):
     url: str = ""
     authority_url: str = ""
 
+    @field_validator("url", "authority_url")
+    @classmethod
+    def _is_of_a_kind_we_speak(cls, url: str) -> str:
+        with contextlib.suppress(ArgumentError):
+            if not url or make_url(url).get_backend_name() in _DATABASES:
+                return url
+        raise ValueError(
+            "it is postgresql+psycopg://NAME:PASSWORD@HOST/DATABASE, or sqlite:///FILE"
+        )
+
 
 class IngestSettings(_Section):
     """How the consumer groups messages and what it accepts."""
 
     instance: str = Field(default="main", pattern=_INSTANCE)
-    group_max_messages: int = 1000
+    group_max_messages: int = Field(default=1000, ge=1)
     group_max_octets: int = Field(default=4 * 1024 * 1024, gt=0)
-    group_linger_ms: int = 40
-    max_payload_octets: int = 4 * 1024 * 1024
+    group_linger_ms: int = Field(default=40, ge=0)
+    max_payload_octets: int = Field(default=4 * 1024 * 1024, ge=1)
 
 
 class RuleSettings(_Section):
     """Thresholds of the first rules and of the gap ledger."""
 
-    nominal_voltage_v: int = 230
-    voltage_tolerance_percent: int = 10  # EN 50160:2010, 4.2.2
-    silent_after_periods: float = 3.0  # capture periods without contact; a day where none is known
-    silent_after_s: int = 0  # 0: from the capture period
-    default_capture_period_s: int = 900
-    gap_grace_s: int = 0  # 0: from the capture period
+    nominal_voltage_v: int = Field(default=230, ge=1)
+    voltage_tolerance_percent: int = Field(default=10, ge=1)  # EN 50160:2010, 4.2.2
+    # Capture periods without contact; a day where none is known.
+    silent_after_periods: float = Field(default=3.0, gt=0)
+    silent_after_s: int = Field(default=0, ge=0)  # 0: from the capture period
+    default_capture_period_s: int = Field(default=900, ge=1)
+    gap_grace_s: int = Field(default=0, ge=0)  # 0: from the capture period
     meter_zone: str = "UTC"
 
 
@@ -229,7 +254,7 @@ class Settings(BaseSettings):
     """Everything the cloud's processes are told from outside."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HESPER_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True
     )
 
     state: Path = Path("state")
@@ -273,6 +298,10 @@ class Settings(BaseSettings):
             raise BadSettings(f"{path}: not TOML: {error}") from None
         except ValidationError as error:
             raise BadSettings(_complaint(path, error)) from None
+        except SettingsError as error:  # names the section, and neither variable nor value
+            raise BadSettings(
+                f'variables {_PREFIX}…: {error}; lists and tables are JSON there: ["10.0.0.1"]'
+            ) from None
 
     @classmethod
     def settings_customise_sources(
@@ -325,8 +354,17 @@ def _complaint(path: Path, error: ValidationError) -> str:
         place = ".".join(map(str, each["loc"])) or "file"
         is_unknown = each["type"] == "extra_forbidden"
         said = "there is no such setting" if is_unknown else each["msg"]
-        lines.append(f"{path}: {place}: {said.removeprefix('Value error, ')}")
+        where = _variable(each["loc"]) or path
+        lines.append(f"{where}: {place}: {said.removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _variable(place: tuple[int | str, ...]) -> str | None:
+    """Returns the variable that sets a place, or what is around it, before the file does."""
+    known = {name.upper(): name for name in os.environ}
+    around = (place[:length] for length in range(len(place), 0, -1))
+    names = (f"{_PREFIX}{_NESTED.join(map(str, each))}".upper() for each in around)
+    return next((known[name] for name in names if name in known), None)
 
 
 _PATHS = frozenset(

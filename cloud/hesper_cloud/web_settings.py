@@ -41,18 +41,18 @@ class WebSettings(_Section):
     """The HTTP side."""
 
     host: str = "127.0.0.1"
-    port: int = 18080
+    port: int = Field(default=18080, ge=0, le=65535)  # 0: any that is free
     tls: TlsSettings | None = None  # without it, loopback alone, or behind a proxy
     behind_proxy: tuple[str, ...] = ()  # addresses or networks of proxies that end TLS before us
     secure_cookies: bool = False  # set where TLS ends in front of Hesper
-    allowed_origins: tuple[str, ...] = ()  # beside the host that the request names
+    allowed_origins: tuple[str, ...] = ()  # beside the one that the request names
     cors_origins: tuple[str, ...] = ()  # whose pages may ask with a bearer token
     limits: LimitSettings = LimitSettings()
-    session_hours: int = 12
+    session_hours: int = Field(default=12, ge=1)
     map_tiles: Path | None = None  # raster tiles for the map: an .mbtiles or .pmtiles file
     disconnects_per_hour: int = Field(default=1_000_000, ge=0)  # beside the policy; lowest holds
     disconnects_per_day: int = Field(default=1_000_000, ge=0)
-    token_minutes: int = 60
+    token_minutes: int = Field(default=60, ge=1)
 
     @field_validator("behind_proxy")
     @classmethod
@@ -61,12 +61,12 @@ class WebSettings(_Section):
             ip_network(each)
         return value
 
-    @field_validator("cors_origins")
+    @field_validator("allowed_origins", "cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for each in value:
             if not each.startswith(("https://", "http://")) or each.endswith("/"):
-                raise ValueError(f"{each!r} is no origin; write https://mdm.example, no path")
+                raise ValueError(f"{each!r} is no origin; write https://hes.example, no path")
         return value
 
 
