@@ -192,7 +192,6 @@ class RuleSettings(_Section):
     silent_after_s: int = Field(default=0, ge=0)  # 0: from the capture period
     default_capture_period_s: int = Field(default=900, ge=1)
     gap_grace_s: int = Field(default=0, ge=0)  # 0: from the capture period
-    meter_zone: str = "UTC"
 
 
 class AuthoritySettings(_Section):

@@ -11,7 +11,7 @@ from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.rules.own_links import is_connected
 from hesper_cloud.services.sources import Sources, require
-from hesper_cloud.settings import RetentionSettings
+from hesper_cloud.settings import RetentionSettings, WebSettings
 from hesper_cloud.worded import worded
 
 
@@ -69,13 +69,13 @@ class About:
             Fact("retention", "readings", _readings(retention)),
             Fact("retention", "ids of batches", _days(retention.batch_days)),
             Fact("web", "session", f"{web.session_hours} h"),
-            Fact("web", "secure cookies", _yes(web.secure_cookies)),
+            Fact("web", "secure cookies", _secure_cookies(web)),
             Fact("web", "map tiles", web.map_tiles.name if web.map_tiles else "none"),
             Fact("web", "sign-in by OpenID Connect", _yes(settings.oidc is not None)),
             Fact("keys", "command key in a token", _yes(settings.hsm is not None)),
             Fact("keys", "release keys of firmware", str(len(settings.firmware.release_keys))),
             Fact("rules", "nominal voltage", f"{settings.rules.nominal_voltage_v} V"),
-            Fact("rules", "time zone of meters", settings.rules.meter_zone),
+            Fact("rules", "time zone of days", settings.validation.zone),
         ]
 
 
@@ -96,6 +96,12 @@ def _readings(kept: RetentionSettings) -> str:
 
 def _days(count: int) -> str:
     return worded("{count} days", count=count) if count else "for ever"
+
+
+def _secure_cookies(web: WebSettings) -> str:
+    if web.behind_proxy and not web.secure_cookies:
+        return "where the proxy says HTTPS"
+    return _yes(web.secure_cookies or web.tls is not None)
 
 
 def _yes(value: bool) -> str:

@@ -461,5 +461,5 @@ class About:
             Fact("retention", "ids of batches", "400 days"),
             Fact("web", "session", "12 h"),
             Fact("keys", "release keys of firmware", "2"),
-            Fact("rules", "time zone of meters", "Europe/Berlin"),
+            Fact("rules", "time zone of days", "Europe/Berlin"),
         )
