@@ -62,7 +62,11 @@ ERRORS = Counter(
     "hesper_errors", "What went wrong, by operation and cause.", ["operation", "cause"]
 )
 JOB_RUNS = Counter("hesper_job_runs", "Turns of the jobs on a schedule.", ["job", "outcome"])
-JOB_ENDED = Gauge("hesper_job_ended_timestamp_seconds", "When a job last ended well.", ["job"])
+JOB_ENDED = Gauge(
+    "hesper_job_ended_timestamp_seconds",
+    "When a job last ended well; until it has, when the process began to give it turns.",
+    ["job"],
+)
 REQUESTS = Counter("hesper_http_requests", "Requests by route.", ["operation", "code"])
 REQUEST_SECONDS = Histogram(
     "hesper_http_seconds",

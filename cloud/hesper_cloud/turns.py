@@ -102,7 +102,13 @@ async def keep_turns(
     clock: Callable[[], datetime],
     busy: Callable[[], float],
 ) -> None:
-    """Gives each of some jobs its turns, one after the other, until cancelled."""
+    """Gives each of some jobs its turns, one after the other, until cancelled.
+
+    The end that monitoring waits for counts from here: a job that hangs, or never ends well, after
+    a start has no end of its own to be late against.
+    """
+    for job in listed:
+        metrics.JOB_ENDED.labels(job.name).set(clock().timestamp())
     schedule = Schedule(listed, clock(), await asyncio.to_thread(runs.last_begun))
     while True:
         for job in schedule.due(clock()):

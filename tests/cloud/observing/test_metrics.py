@@ -1,7 +1,10 @@
 """Labels say stage, area, quantity, operation and the like; never an id, whatever the fleet."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,7 +23,7 @@ from hesper_cloud.services.fleet_figures import MOST_AREAS, FleetFigures
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Quantity
-from hesper_cloud.turns import Job, perform
+from hesper_cloud.turns import Job, keep_turns, perform
 from hesper_contracts.quality import Quality
 from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
@@ -212,6 +215,20 @@ def test_jobs_that_are_put_off_are_counted_by_cause() -> None:
     assert value("hesper_job_runs_total", job="a test", outcome="put off") == put_off + 1
     assert value("hesper_errors_total", operation="job a test", cause="OperationalError") >= 1
     assert value("hesper_stage_seconds_count", stage="job a test") >= 2
+
+
+async def test_a_job_that_never_ended_well_is_late_since_the_start() -> None:
+    began, asked = asyncio.Event(), datetime(2026, 6, 1, tzinfo=UTC)
+    runs: Any = SimpleNamespace(last_begun=dict, began=lambda *_: began.set())
+    goes_on = threading.Event()
+    hangs = Job("a job that hangs", 1, goes_on.wait)
+    turns = asyncio.create_task(keep_turns([hangs], runs, lambda: asked, lambda: 0.0))
+    await began.wait()
+    ended = value("hesper_job_ended_timestamp_seconds", job=hangs.name)
+    turns.cancel()
+    goes_on.set()
+    await asyncio.wait([turns])
+    assert ended == asked.timestamp()
 
 
 async def test_requests_are_counted_by_route(client: httpx.AsyncClient) -> None:
