@@ -150,6 +150,13 @@ def test_a_port_that_is_taken_is_said_in_one_line_before_anything_begins(head_en
     serving.check_free(WebSettings(port=port))
 
 
+@pytest.mark.parametrize("host", ["192.0.2.7", "hes.invalid"])
+def test_a_host_that_is_not_this_machine_is_said_with_what_to_write(host):
+    """192.0.2.0/24 is for documents (RFC 5737), and nothing is called .invalid (RFC 6761)."""
+    with pytest.raises(ProvisioningError, match=r"\[web\] .*0\.0\.0\.0 .*host is in cloud.toml"):
+        serving.check_free(WebSettings(host=host))
+
+
 def test_behind_a_proxy_its_word_counts_and_nobody_elses(serve):
     with (
         serve(behind_proxy=("127.0.0.1",)) as server,

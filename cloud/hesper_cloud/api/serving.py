@@ -26,7 +26,11 @@ from hesper_cloud.web_settings import TlsSettings, WebSettings
 
 _log = logging.getLogger(__name__)
 _GOODBYE_S = 3
-_NOT_OURS = (errno.EADDRINUSE, errno.EACCES)
+_NOT_OURS = {
+    errno.EADDRINUSE: "Does another head end run, or another program on this port? port is",
+    errno.EACCES: "A port below 1024 is not for every account. port is",
+    errno.EADDRNOTAVAIL: "Write an address of this machine, or 0.0.0.0 for all of them: host is",
+}
 _MESSAGES_AHEAD = 4  # of one WebSocket, read before they are worked off
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -46,10 +50,11 @@ def check(web: WebSettings) -> None:
 
 
 def check_free(web: WebSettings) -> None:
-    """Checks that nobody else has the address, before anything begins; the rest the server says.
+    """Checks that the address is ours to have, before anything begins; the rest the server says.
 
     Raises:
-        ProvisioningError: somebody listens there, or the port is not for everybody.
+        ProvisioningError: somebody listens there, the port is not for everybody, or the host is
+            not this machine.
     """
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(
@@ -59,10 +64,11 @@ def check_free(web: WebSettings) -> None:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trial.bind(address)
     except OSError as error:
-        if error.errno in _NOT_OURS:
+        is_unknown = isinstance(error, socket.gaierror)
+        advice = _NOT_OURS.get(errno.EADDRNOTAVAIL if is_unknown else error.errno or 0)
+        if advice is not None:
             raise ProvisioningError(
-                f"[web] {web.host}:{web.port}: {error.strerror}. Does another head end run, or "
-                "another program on this port? port is in cloud.toml"
+                f"[web] {web.host}:{web.port}: {error.strerror}. {advice} in cloud.toml"
             ) from None
 
 
