@@ -1,7 +1,7 @@
 """Health of a container that serves MQTT alone: exits 0 while a link to the broker stands.
 
-Reads the kernel's table of TCP connections, so that it needs no account on the broker. The port
-is the first argument, 1883 without one.
+Reads the kernel's table of TCP connections, so that it needs no account on the broker. The
+arguments are the broker's ports, one of which is enough; 1883 without any.
 """
 
 import sys
@@ -25,4 +25,4 @@ def is_connected(port: int, tables: Iterable[Path] = TABLES) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_connected(int(sys.argv[1]) if len(sys.argv) > 1 else 1883) else 1)
+    sys.exit(0 if any(is_connected(int(port)) for port in sys.argv[1:] or ["1883"]) else 1)

@@ -153,6 +153,25 @@ def test_another_gateway_or_a_wrong_name_is_refused(site, prepare, tmp_path):
     assert not (tmp_path / "site").exists()
 
 
+def test_containers_find_another_folder_again(root, tmp_path):
+    """Compose reads `.env`; in the next terminal nobody has said where the site is."""
+    programs, deploy = tmp_path / "programs", tmp_path / "hesper/deploy"
+    shutil.copytree(root / "deploy", deploy, ignore=shutil.ignore_patterns("site", ".env"))
+    programs.mkdir()
+    (programs / "docker").write_text("#!/bin/sh\nexit 9\n")
+    (programs / "docker").chmod(0o700)
+    search = os.pathsep.join((str(programs), os.environ["PATH"]))
+    at_home = {name: value for name, value in os.environ.items() if name != "HESPER_SITE"}
+    for said in ({"HESPER_SITE": "elsewhere"}, {}):
+        ended = subprocess.run(
+            [deploy / "prepare", "gw-1"], cwd=tmp_path, capture_output=True, check=False,
+            env={**at_home, **said, "PATH": search},
+        )  # fmt: skip
+        assert ended.returncode == 9
+        assert f"HESPER_SITE={tmp_path / 'elsewhere'}" in (deploy / ".env").read_text().split()
+        assert not (deploy / "site").exists()
+
+
 Processes = dict[Path, "subprocess.Popen[bytes]"]
 
 
