@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from hesper_cloud.certificates import Desk, shut_out
 from hesper_cloud.db.authority import GatewayKey, ShutOut
 from hesper_cloud.db.engines import reading
@@ -98,6 +99,30 @@ def test_a_second_time_keeps_what_is_there(site, prepare):
     added, *others = passwords.read_text().splitlines(keepends=True)
     assert (added.startswith("hes.images:$7$"), others) == (True, kept)
     passwords.write_text(whole)
+
+
+def test_a_second_time_the_broker_is_given_the_names_that_are_said(
+    site, prepare, tmp_path, monkeypatch
+):
+    """Gateways in the field come to a site that was made for this machine alone."""
+    own = tmp_path / "site"
+    shutil.copytree(site, own)
+    monkeypatch.setenv("HESPER_BROKER_NAMES", "mqtt.example.org 192.0.2.1")
+    assert prepare(own, "gw-1").returncode == 0
+    certificate = x509.load_pem_x509_certificate((own / "broker/broker.pem").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "mqtt.example.org" in names.get_values_for_type(x509.DNSName)
+    assert "192.0.2.1" in map(str, names.get_values_for_type(x509.IPAddress))
+
+
+def test_a_second_time_says_where_the_console_is(site, prepare, ports, tmp_path):
+    """Ports of another terminal are not those of the site."""
+    own = tmp_path / "site"
+    shutil.copytree(site, own)
+    settings = own / "cloud/cloud.toml"
+    moved = settings.read_text().replace(f"port = {ports.web}", "port = 28099")
+    settings.write_text(moved)
+    assert "The console is then at http://127.0.0.1:28099\n" in prepare(own, "gw-1").stdout
 
 
 def test_what_a_cut_left_empty_is_made_a_second_time(site, prepare):
