@@ -227,6 +227,7 @@ TABLE = {
         "GET /batches",
         "GET /batches/{batch_id}",
         "GET /batches/{batch_id}/rows",
+        "GET /batches/{batch_id}/excluded",
         "GET /batches/{batch_id}/rows.csv",
         "GET /overview",
         "GET /overview/load",

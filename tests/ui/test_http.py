@@ -104,6 +104,8 @@ async def test_signing_out_ends_the_session_everywhere(browser, services):
 async def test_a_form_larger_than_a_form_is_refused(browser):
     answer = await browser.post("/login", data={"username": "x" * 10_000, "password": "y"})
     assert answer.status_code == 401
+    answer = await browser.post("/login", data={f"field{number}": "x" for number in range(11)})
+    assert answer.status_code == 401
 
 
 async def test_the_grid_pages_sorts_and_searches_on_the_server(browser):

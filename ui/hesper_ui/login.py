@@ -101,7 +101,10 @@ async def _form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > _MAX_FORM:
             return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    except ValueError:  # none of ours has so many
+        return {}
     return {name: values[0] for name, values in fields.items()}
 
 

@@ -16,6 +16,7 @@ from hesper_cloud.services.batch_records import (
     BatchVerb,
     BatchView,
     Decision,
+    Exclusion,
 )
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.records import MeterQuery, MeterState, Page, RelayFilter
@@ -105,6 +106,12 @@ async def rows(
 ) -> Response:
     """Shows a part of a batch's rows, in the order of its list."""
     return answer(await services.batches.rows(actor, batch_id, state, offset, limit))
+
+
+@router.get("/{batch_id}/excluded", response_model=list[Exclusion])
+async def excluded(actor: Who, services: Have, batch_id: str) -> Response:
+    """Says why rows of a batch take no part, and how many for each cause."""
+    return answer(await services.batches.excluded(actor, batch_id))
 
 
 @router.get("/{batch_id}/rows.csv")

@@ -81,6 +81,14 @@ class WaveView:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Why some rows of a batch take no part, and how many."""
+
+    cause: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class BatchRowView:
     """One row of a batch; ``position`` counts from 0."""
 

@@ -21,6 +21,7 @@ from hesper_cloud.services.batch_records import (
     BatchVerb,
     BatchView,
     Decision,
+    Exclusion,
     WaveView,
 )
 from hesper_cloud.services.errors import NotFound
@@ -137,6 +138,11 @@ class Batches:
         rows = await asyncio.to_thread(self._rows, batch_id, state, offset, min(limit, _MAX_ROWS))
         return Page(tuple(rows), total, offset)
 
+    async def excluded(self, actor: Actor, batch_id: str) -> tuple[Exclusion, ...]:
+        """Returns why rows take no part, the most frequent cause first; frozen with the list."""
+        await self.get(actor, batch_id)
+        return await asyncio.to_thread(self._excluded, batch_id)
+
     async def waves(self, actor: Actor, batch_id: str) -> tuple[WaveView, ...]:
         """Returns how far each wave of a batch has come; none of one that has only a canary."""
         batch = await self.get(actor, batch_id)
@@ -164,6 +170,16 @@ class Batches:
         with reading(self._sources.authority) as session:
             rows = session.scalars(query.offset(offset).limit(limit))
             return [_row_view(row) for row in rows]
+
+    def _excluded(self, batch_id: str) -> tuple[Exclusion, ...]:
+        left_out = (BatchRow.batch == batch_id) & BatchRow.excluded.is_not(None)
+        count, first = func.count(), func.min(BatchRow.position)
+        counted = select(count, first).where(left_out).group_by(BatchRow.excluded)
+        with reading(self._sources.authority) as session:
+            found = session.execute(counted.order_by(count.desc(), first)).all()
+            rows = [_row_view(session.get_one(BatchRow, (batch_id, place))) for _, place in found]
+        counts = [times for times, _ in found]
+        return tuple(map(Exclusion, (str(row.excluded) for row in rows), counts))
 
     def _waves(self, batch: BatchView) -> tuple[WaveView, ...]:
         """Counts the rows of each wave, in the order of the list; those left out are in none."""

@@ -1,6 +1,7 @@
 """Schedules on their way to gateways, as commands that a second person approves like any other."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass
 from itertools import islice
 
@@ -56,6 +57,7 @@ class PlanSending:
         states = await self._plans.states(actor, "schedule")
         due = [each for each in states if each.desired_name == name and each.state != "as desired"]
         texts, unasked = await asyncio.to_thread(self._texts, due, documents)
+        own = hashlib.sha256(key.encode()).hexdigest()  # as long as any key, with a gateway's name
         commands: list[CommandRow] = []
         refused: dict[str, str] = {}
         for gateway, text in texts.items():
@@ -63,7 +65,7 @@ class PlanSending:
                 break
             wish = CommandWish("gateway.configure", "", {"toml": text}, reason, gateway=gateway)
             try:
-                command = await self._commands.request(actor, wish, f"{key[:60]}-{gateway}")
+                command = await self._commands.request(actor, wish, f"{own}-{gateway}")
             except (Refused, Invalid) as refusal:
                 refused[gateway] = told_by(refusal)
                 continue

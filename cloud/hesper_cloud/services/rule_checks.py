@@ -14,7 +14,10 @@ from hesper_cloud.services.rule_records import FiringRow, TryReport
 from hesper_cloud.worded import worded
 
 ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
-TAKEN = re.compile(r"alert-flood|storm|tamper|backup-.*|export-.*|sim-data-.*")
+TAKEN = re.compile(
+    r"alert-flood|archive(-erasure)?|storm|tamper|backup-.*|broker-passwords|delivery-failing"
+    r"|export-.*|revocation-list|sim-data-.*"
+)
 """Alerts that no rule in the list raises have these names."""
 
 

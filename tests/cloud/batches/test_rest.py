@@ -80,6 +80,23 @@ async def people(client) -> dict[str, Person]:
     return found
 
 
+async def test_every_row_that_takes_no_part_is_counted_by_its_cause(people, town):
+    town.head_end.ask_disconnect(meter=town.meters[0])
+    strangers = [f"HES9999{number:04}" for number in range(1_500)]
+    body = {
+        "kind": "relay.disconnect",
+        "reason": "unpaid",
+        "meters": [*town.meters[:2], *strangers],
+    }
+    made = (await people["ann"].post("", body, "k")).json()
+    causes = (await people["vic"].get(f"/{made['id']}/excluded")).json()
+    assert causes == [
+        {"cause": "unknown meter", "count": 1_500},
+        {"cause": "another command is awaiting approval", "count": 1},
+    ]
+    assert (await people["vic"].get("/none/excluded")).status_code == 404
+
+
 async def test_a_batch_by_rest_from_proposal_to_its_rows(people, town):
     vic, ann, ben = people["vic"], people["ann"], people["ben"]
     body = {"kind": "ping", "reason": "are they there", "meters": [*town.meters[:3], FORMULA]}
@@ -111,6 +128,8 @@ async def test_a_batch_by_rest_from_proposal_to_its_rows(people, town):
     assert (page["total"], page["rows"][0]["meter"]) == (4, town.meters[2])
     excluded = (await vic.get(f"{of}/rows", state="excluded")).json()
     assert (excluded["total"], excluded["rows"][0]["excluded"]) == (1, "unknown meter")
+    causes = (await vic.get(f"{of}/excluded")).json()
+    assert causes == [{"cause": "unknown meter", "count": 1}]
     lines = (await vic.get(f"{of}/rows.csv")).text.splitlines()
     assert lines[0].startswith("position,meter,gateway,area,state,excluded")
     assert len(lines) == 5

@@ -181,7 +181,12 @@ async def test_what_is_no_rule_is_refused_with_the_field(client: httpx.AsyncClie
     for name in ("High", "a", "x" * 64, "a%2Fb", "built in"):
         answer = await client.put(f"/rules/{name}", json={"definition": RULE}, headers=ben)
         assert answer.status_code in (400, 404, 405), name
-    for name in ("alert-flood", "storm", "sim-data-limit"):  # not raised by a rule of the list
+    for name in (
+        "alert-flood",
+        "storm",
+        "sim-data-limit",
+        "archive-erasure",
+    ):  # not raised by a rule of the list
         taken = await client.put(f"/rules/{name}", json={"definition": RULE}, headers=ben)
         assert (taken.status_code, "another name" in taken.text) == (400, True), name
     zero = RULE | {"condition": THRESHOLD | {"limit": "0e-999999999"}}

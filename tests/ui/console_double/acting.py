@@ -22,6 +22,7 @@ from hesper_cloud.services.batch_records import (
     BatchRowView,
     BatchView,
     Decision,
+    Exclusion,
     WaveView,
 )
 from hesper_cloud.services.errors import Invalid, LoginRefused, NotFound, Refused
@@ -239,6 +240,11 @@ class Batches:
         self._all.check(actor, Permission.READ)
         rows = [row for row in self.lines[batch_id] if state in (None, row.state)]
         return Page(tuple(rows[offset : offset + limit]), len(rows), offset)
+
+    async def excluded(self, actor: Actor, batch_id: str) -> Sequence[Exclusion]:
+        self._all.check(actor, Permission.READ)
+        causes = Counter(row.excluded for row in self.lines[batch_id] if row.excluded)
+        return [Exclusion(*each) for each in causes.most_common()]
 
     async def csv(self, actor: Actor, batch_id: str) -> Iterator[bytes]:
         self._all.check(actor, Permission.READ)

@@ -1,5 +1,6 @@
 """One batch: its hash, who is left out and why, how far each row has come, what may be decided."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlencode
@@ -13,13 +14,12 @@ from hesper_ui.pages.batch_head import Head
 from hesper_ui.pages.batches import bar
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, BatchRowView, BatchView, Invalid, Page
+from hesper_ui.services import Actor, BatchRowView, BatchView, Exclusion, Invalid, Page
 from hesper_ui.views import batches, firmware
 from hesper_ui.views.wording import MISSING, capital, grouped, retold, sentence
 from hesper_ui.words import say
 
 PER_PAGE = 100
-MOST_CAUSES = 1000
 COLUMNS = Columns(
     ("No.", "Meter", "Gateway", "State", "What was found", "Tries", "Changed"),
     numbers=frozenset({0, 5}),
@@ -29,11 +29,10 @@ COLUMNS = Columns(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one look brings: the batch, a page of its rows, and causes of exclusion."""
+    """What one look brings: the batch, and a page of its rows."""
 
     batch: BatchView
     rows: Page[BatchRowView]
-    causes: tuple[tuple[str, int], ...]
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -44,13 +43,13 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     if (state and state not in batches.ROWS) or not offset.isdecimal() or len(offset) > 8:
         raise Invalid("There is no such filter.")
     host = box("div", "contents")
+    left_out = await desk.services.batches.excluded(actor, batch_id)
 
     async def load(asking: Actor) -> Shown:
         service = desk.services.batches
         found = await service.get(asking, batch_id)
         rows = await service.rows(asking, batch_id, state or None, int(offset), PER_PAGE)
-        left_out = await service.rows(asking, batch_id, "excluded", 0, MOST_CAUSES)
-        return Shown(found, rows, tuple(batches.causes(left_out.rows)))
+        return Shown(found, rows)
 
     head = Head(desk, actor, host)
 
@@ -62,7 +61,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                 _rows(shown, state)
             with box("div", "stack"):
                 terms(shown.batch)
-                _causes(shown)
+                _excluded(shown.batch, left_out)
 
     part = Part(desk, load, draw)
     await part.show()
@@ -118,16 +117,15 @@ def _waves(batch: BatchView) -> list[tuple[str, str]]:
     ]
 
 
-def _causes(shown: Shown) -> None:
-    count = batches.excluded(shown.batch)
-    with panel("Excluded", grouped(count)):
-        if not shown.causes:
+def _excluded(batch: BatchView, left_out: Sequence[Exclusion]) -> None:
+    with panel("Excluded", grouped(batches.excluded(batch))):
+        if not left_out:
             states.empty("Nobody is left out", "Every meter of the list takes part.")
             return
         with box("dl", "facts"):
-            for cause, times in shown.causes:
-                Text(capital(retold(cause)), "dt")
-                Text(grouped(times), "dd")
+            for each in left_out:
+                Text(capital(retold(each.cause)), "dt")
+                Text(grouped(each.count), "dd")
 
 
 def _rows(shown: Shown, state: str) -> None:

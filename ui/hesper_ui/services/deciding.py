@@ -21,6 +21,7 @@ from hesper_ui.services.records import (
     Decision,
     Edit,
     EditRow,
+    Exclusion,
     FailedCheck,
     ImageRow,
     NewFactor,
@@ -54,6 +55,7 @@ class Batches(Protocol):
     async def rows(
         self, actor: Actor, batch_id: str, state: str | None, offset: int, limit: int, /
     ) -> Page[BatchRowView]: ...
+    async def excluded(self, actor: Actor, batch_id: str, /) -> Sequence[Exclusion]: ...
     async def csv(self, actor: Actor, batch_id: str, /) -> Iterator[bytes]: ...
 
 

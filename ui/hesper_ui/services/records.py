@@ -44,6 +44,7 @@ from hesper_cloud.services.batch_records import (
     BatchVerb,
     BatchView,
     Decision,
+    Exclusion,
     WaveView,
 )
 from hesper_cloud.services.errors import (
@@ -163,6 +164,7 @@ __all__ = [
     "Every",
     "ExchangeRow",
     "ExchangeWish",
+    "Exclusion",
     "Fact",
     "FailedCheck",
     "FleetLoad",

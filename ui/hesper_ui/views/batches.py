@@ -1,7 +1,5 @@
 """Batches in words: how they stand, what is left out and why, and what may be decided now."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hesper_ui.services import Actor, BatchRowView, BatchVerb, BatchView, Permission
@@ -100,11 +98,6 @@ def shares(batch: BatchView) -> list[Share]:
     total = taking_part(batch) or 1
     parts = [(name, sum(batch.counts.get(each, 0) for each in of)) for name, of in SHOWN]
     return [Share(name, count, 100 * count / total) for name, count in parts if count]
-
-
-def causes(rows: Iterable[BatchRowView]) -> list[tuple[str, int]]:
-    """Counts why rows are left out, the most frequent first."""
-    return Counter(row.excluded or "unknown" for row in rows).most_common()
 
 
 def is_open(batch: BatchView) -> bool:
