@@ -99,6 +99,13 @@ async def test_a_rule_is_made_from_an_event_tried_saved_and_switched_on(console)
         await press(user, "Switch")
         await until(lambda: rules.rows["cover-opened"].state == "on")
         await user.open("/rules/cover-opened")
+        shown = rules.rows["cover-opened"]
+        rules.rows["cover-opened"] = replace(shown, version=shown.version + 1)
+        await press(user, "Switch off…")
+        await press(user, "Switch")
+        await user.should_see("This rule was edited meanwhile.", retries=20)
+        assert rules.rows["cover-opened"].state == "on"
+        await user.open("/rules/cover-opened?version=2")
         await press(user, "Delete…")
         await user.should_see("Delete the rule Tamper cover opened?")
         await user.should_see("Keep the rule")

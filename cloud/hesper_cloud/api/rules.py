@@ -81,9 +81,11 @@ async def delete_rule(
 
 
 @router.post("/{rule}/state", response_model=RuleRow)
-async def switch_rule(actor: Who, services: Have, rule: RuleId, body: Switching) -> Response:
+async def switch_rule(
+    actor: Who, services: Have, rule: RuleId, body: Switching, version: WantedVersion
+) -> Response:
     """Switches a rule on, off or to trial; what it has raised is cleared."""
-    return answer(await services.rules.set_state(actor, rule, body.state, body.note))
+    return answer(await services.rules.set_state(actor, rule, body.state, body.note, version))
 
 
 @router.get("/{rule}/versions", response_model=list[RuleVersionRow])

@@ -106,10 +106,7 @@ class Rules:
         by = (actor.username, self._sources.clock(), note)
 
         def commit(session: Session) -> None:
-            if version is not None and _version(session, rule) != version:
-                raise Stale(
-                    worded("rule {rule} was edited meanwhile; fetch it and decide again", rule=rule)
-                )
+            _check_same(session, rule, version)
             row = editing.save(session, self._alerts, rule, said, by)
             if code is not None and row.version == 1:
                 row.state = "on"
@@ -117,11 +114,14 @@ class Rules:
         await self._write(commit)
         return await self.get(actor, rule)
 
-    async def set_state(self, actor: Actor, rule: str, state: State, note: str) -> RuleRow:
+    async def set_state(
+        self, actor: Actor, rule: str, state: State, note: str, version: int | None
+    ) -> RuleRow:
         """Switches a rule; what it has raised is cleared, and it begins anew.
 
         Raises:
             Refused: this rule is always on, or cannot be tried.
+            Stale: somebody else edited it since ``version``.
         """
         require(actor, Permission.EDIT_RULES)
         require_everywhere(actor, "rules")
@@ -132,6 +132,7 @@ class Rules:
         by = (actor.username, self._sources.clock())
 
         def commit(session: Session) -> None:
+            _check_same(session, rule, version)
             if session.get(Rule, rule) is None:
                 said = as_it_is(built_in.rules(self._settings)[rule])
                 editing.save(session, self._alerts, rule, said, (*by, "as it came"))
@@ -159,13 +160,9 @@ class Rules:
         at = self._sources.clock()
 
         def commit(session: Session) -> None:
-            present = _version(session, rule)
-            if present == 0:
+            if _version(session, rule) == 0:
                 raise NotFound(worded("there is no rule {rule}", rule=rule[:64]))
-            if version is not None and present != version:
-                raise Stale(
-                    worded("rule {rule} was edited meanwhile; fetch it and decide again", rule=rule)
-                )
+            _check_same(session, rule, version)
             editing.delete_rule(session, self._alerts, rule, at)
 
         await self._write(commit)
@@ -245,6 +242,14 @@ class Rules:
         payload = {"action": action, "subject": f"rule {rule}"}
         payload |= {"before": change[0], "after": change[1], "why": why or "no reason given"}
         await self._link.ask(actor, "audit.note", payload, f"rule-{uuid.uuid4().hex}")
+
+
+def _check_same(session: Session, rule: str, version: int | None) -> None:
+    """Checks that a rule is still the one that somebody decided on."""
+    if version is not None and _version(session, rule) != version:
+        raise Stale(
+            worded("rule {rule} was edited meanwhile; fetch it and decide again", rule=rule)
+        )
 
 
 def _version(session: Session, rule: str) -> int:

@@ -97,7 +97,11 @@ async def test_a_rule_is_written_tried_switched_on_and_its_versions_are_kept(
     assert second.json()["version"] == 2
     stale = await client.put("/rules/high", json={"definition": RULE}, headers=again)
     assert stale.status_code == 412, stale.text
-    on = await client.post("/rules/high/state", json={"state": "on", "note": "ok"}, headers=ben)
+    switch = {"state": "on", "note": "ok"}
+    unseen = await client.post("/rules/high/state", json=switch, headers=again)
+    assert unseen.status_code == 412, unseen.text
+    seen = {**ben, "If-Match": second.headers["ETag"]}
+    on = await client.post("/rules/high/state", json=switch, headers=seen)
     assert on.json()["state"] == "on"
     versions = (await client.get("/rules/high/versions", headers=vic)).json()
     assert [(v["version"], v["made_by"], v["note"]) for v in versions] == [
@@ -107,6 +111,7 @@ async def test_a_rule_is_written_tried_switched_on_and_its_versions_are_kept(
     assert audited(head_end) == [
         ("ben", "rule.edit", "rule high"), ("ben", "rule.edit", "rule high"),
         ("ben", "rule.edit", "rule high"), ("ben", "rule.state", "rule high"),
+        ("ben", "rule.state", "rule high"),
     ]  # fmt: skip
 
 

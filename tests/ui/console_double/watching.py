@@ -132,8 +132,12 @@ class Rules:
         )
         return self.rows[rule]
 
-    async def set_state(self, actor: Actor, rule: str, state: State, note: str) -> RuleRow:
+    async def set_state(
+        self, actor: Actor, rule: str, state: State, note: str, version: int | None
+    ) -> RuleRow:
         self._all.check(actor, Permission.EDIT_RULES)
+        if version is not None and version != self.rows[rule].version:
+            raise Stale("This rule was edited meanwhile.")
         self.rows[rule] = replace(self.rows[rule], state=state)
         return self.rows[rule]
 

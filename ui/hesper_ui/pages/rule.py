@@ -117,7 +117,7 @@ def _ask(desk: Desk, row: RuleRow, state: RuleState, host: ui.element) -> Any:
             async def send() -> None:
                 actor = await desk.actor()
                 said = str(note.value or "")
-                now = await desk.services.rules.set_state(actor, row.id, state, said)
+                now = await desk.services.rules.set_state(actor, row.id, state, said, row.version)
                 asked = urlencode({"version": now.version, "state": now.state})
                 ui.navigate.to(f"/rules/{row.id}?{asked}")  # another address: built anew
 
