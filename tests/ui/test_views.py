@@ -310,6 +310,21 @@ def test_a_day_of_which_nothing_was_due_has_no_score():
     assert quality.score(row(100, 96)) == ("normal", "100")
 
 
+@pytest.mark.parametrize(
+    "text", ["1234567", " 1 234 567 ", "1.234.567", "1,234,567", "1'234'567", "12,34,567"]
+)
+def test_a_register_is_a_whole_number_with_or_without_groups_of_thousands(text):
+    assert quality.whole(text) == 1_234_567
+
+
+@pytest.mark.parametrize(
+    "text", ["12.5", "12,5", "1234.567", "0.700", "1.234,5", "1,23", "-5", "1e3", "٣", ""]
+)
+def test_what_may_be_a_fraction_is_no_register(text):
+    with pytest.raises(Invalid, match="whole number of watt-hours"):
+        quality.whole(text)
+
+
 def test_meters_that_were_never_heard_from_are_said_and_listed():
     row = AttentionRow("never-heard", "info", 2, NOW, "", ("M1", "M2"))
     assert attention_words.title(row) == "2 meters were never heard from"

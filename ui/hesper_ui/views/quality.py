@@ -1,5 +1,6 @@
 """How good readings are, in words: checks that failed, values that people put in their place."""
 
+import re
 from datetime import UTC, datetime
 
 from hesper_ui.services import DayQuality, EditRow, Invalid
@@ -9,6 +10,8 @@ from hesper_ui.words import later, say
 GOOD, POOR = 98, 80
 WATT_HOURS = 30
 """Unit of DLMS (IEC 62056-6-2, table 4)."""
+_WHOLE = re.compile(r"\d+|[1-9]\d{0,2}([ ,.'\u202f\u00a0])(?:\d{2,3}\1)*\d{3}", re.ASCII)
+"""Digits, or groups of thousands, as India has them too: of two digits before the last three."""
 CHECKS = {
     "range": later("a value that the meter cannot have"),
     "spike": later("one interval far above the others of its day"),
@@ -69,12 +72,15 @@ def moment(text: str) -> datetime:
 
 
 def whole(text: str) -> int:
-    """Reads a whole number; separators between its digits are let through.
+    """Reads a whole number; one sign between its groups of thousands is let through.
+
+    What may be a fraction is refused: with ``12.5`` read as 125 a register would be ten times what
+    somebody wrote.
 
     Raises:
         Invalid: it is none.
     """
-    digits = "".join(each for each in text if each not in " ,.'\u202f\u00a0")
-    if not digits.isascii() or not digits.isdigit():
+    written = text.strip()
+    if not _WHOLE.fullmatch(written):
         raise Invalid(say("The value is a whole number of watt-hours."))
-    return int(digits)
+    return int("".join(filter(str.isdigit, written)))
