@@ -65,6 +65,14 @@ def _gateways(actor: Actor) -> Any:
     return select(Gateway.id).where(or_(Gateway.area.in_(areas), Gateway.id.in_(behind)))
 
 
+def _elements(there: ColumnElement[bool]) -> Any:
+    """Returns the elements that some meters stand or stood at, and all above them."""
+    at = select(ElementMeter.element).join(Meter, Meter.id == ElementMeter.meter).where(there)
+    leading = at.cte("leading", recursive=True)
+    above = select(Element.parent).join(leading, Element.id == leading.c.element)
+    return select(leading.union(above.where(Element.parent.is_not(None))).c.element)
+
+
 def sees(session: Session, actor: Actor, kind: Kind, key: Any) -> bool:
     """Says whether the actor sees one asset; of one that does not exist, whether it sees all."""
     seen = clause(actor, kind)
