@@ -118,6 +118,27 @@ async def test_branches_say_how_many_hang_there_and_what_is_wrong(sources):
     assert (spot.id, spot.state) == ("gw-1", "online")
 
 
+async def test_what_is_not_in_service_is_on_no_map_and_silent_nowhere(tmp_path, sources):
+    engine = create_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
+    RegistryBase.metadata.create_all(engine)
+    with writing(engine) as session:
+        fill(session)
+        session.add(Gateway(id="gw-gone", latitude=1.0, longitude=1.0, deleted_at=NOW))
+        session.add(Gateway(id="gw-to-be", latitude=1.0, longitude=1.0, life="planned"))
+        for name, life, gone_at in (("P1", "planned", None), ("D1", "stock", NOW)):
+            row = meter(name, (-70.0, -170.0), "north", 99.0, "2.10.0")
+            row.life, row.deleted_at, row.last_contact_at = life, gone_at, None
+            session.add(row)
+            session.flush()
+            session.add(ElementMeter(element="f1", meter=name, from_at=NOW, role="customer"))
+    geography = Geography(SimpleNamespace(**vars(sources) | {"registry": engine}))
+    assert await geography.extent(ALL) == Box(48.10, 11.50, 52.51, 13.41)
+    assert [each.id for each in await geography.gateways(ALL)] == ["gw-1"]
+    feeder = next(each for each in await geography.branches(ALL) if each.id == "f1")
+    assert (feeder.count, feeder.silent) == (1, 0)
+    engine.dispose()
+
+
 async def test_branches_of_an_area_are_those_that_lead_to_its_meters(sources):
     seen = await Geography(sources).branches(NORTH)
     assert [each.id for each in seen] == ["a", "f1", "t1"]

@@ -2,7 +2,8 @@
 
 A hundred thousand meters are never sent to a map: those in view are counted by cell, and a cell
 says how many of them are silent or in alarm. Where nobody has written down coordinates, the feeders
-are what there is to show.
+are what there is to show. What is planned, in stock, removed or deleted is on no map, and nobody is
+missed there.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
 from hesper_cloud.assets.kinds import ELEMENT
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Gateway, Meter
@@ -86,7 +88,7 @@ class Geography:
         self._sources = sources
 
     async def extent(self, actor: Actor) -> Box | None:
-        """Returns the box that holds all meters with coordinates; None where there is none."""
+        """Returns the box that holds all meters in service with coordinates; None without any."""
         require(actor, Permission.READ)
         return await asyncio.to_thread(self._extent, actor)
 
@@ -96,14 +98,14 @@ class Geography:
         return await asyncio.to_thread(self._clusters, actor, query, max(cell, 1e-5))
 
     async def gateways(self, actor: Actor) -> Sequence[Spot]:
-        """Returns the gateways with coordinates."""
+        """Returns the gateways in service with coordinates."""
         require(actor, Permission.READ)
         return await asyncio.to_thread(self._gateways, actor)
 
     async def branches(self, actor: Actor) -> Sequence[Branch]:
         """Returns the grid's elements, of some areas those that lead to meters there.
 
-        With each come the meters of customers that are there now.
+        With each come the meters of customers that are in service there now.
         """
         require(actor, Permission.READ)
         return await asyncio.to_thread(self._branches, actor)
@@ -114,7 +116,12 @@ class Geography:
             func.min(Meter.longitude),
             func.max(Meter.latitude),
             func.max(Meter.longitude),
-        ).where(Meter.latitude.is_not(None), Meter.longitude.is_not(None), *scope.terms(actor))
+        ).where(
+            Meter.latitude.is_not(None),
+            Meter.longitude.is_not(None),
+            in_service(),
+            *scope.terms(actor),
+        )
         with reading(self._sources.registry) as session:
             south, west, north, east = session.execute(limits).one()
         return None if south is None else Box(south, west, north, east)
@@ -162,6 +169,7 @@ class Geography:
         query: Select[*tuple[Any, ...]] = select(*shown).where(
             Gateway.latitude.is_not(None),
             Gateway.longitude.is_not(None),
+            in_service(Gateway),
             *scope.gateway_terms(actor, Gateway.id),
         )
         with reading(self._sources.registry) as session:
@@ -178,6 +186,7 @@ class Geography:
                 .where(
                     ElementMeter.role == "customer",
                     ElementMeter.to_at.is_(None),
+                    in_service(),
                     *scope.terms(actor),
                 )
                 .group_by(ElementMeter.element)
