@@ -16,6 +16,7 @@ from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.paging import Asked, Order, Orders
 from hesper_cloud.services import asset_scope
 from hesper_cloud.services.asset_records import AssetQuery
+from hesper_cloud.services.containing import holds
 
 _Column = InstrumentedAttribute[Any]
 _MOST_WORDS = 8
@@ -117,7 +118,7 @@ def terms(
     """Returns the conditions of a question, with those of what the actor sees."""
     listed = LISTS[kind.name]
     found: list[ColumnElement[bool]] = [
-        or_(*(_holds(session, column, word) for column in listed.searched))
+        or_(*(holds(session, column, word) for column in listed.searched))
         for word in words(query.search)
     ]
     found += [
@@ -130,18 +131,6 @@ def terms(
         found.append(deleted.is_not(None) if query.deleted else deleted.is_(None))
     seen = asset_scope.clause(actor, kind)
     return found if seen is None else [*found, seen]
-
-
-def _holds(session: Session, column: _Column, word: str) -> ColumnElement[bool]:
-    """Returns the condition that a text holds a word, capital or small.
-
-    SQLite's LIKE is deaf to that by itself; what SQLAlchemy makes of ILIKE there is thrice as slow.
-    """
-    escaped = word.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    pattern = f"%{escaped}%"
-    if session.get_bind().dialect.name == "postgresql":
-        return column.ilike(pattern, escape="/")
-    return column.like(pattern, escape="/")
 
 
 def words(search: str) -> list[str]:

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 from hesper_contracts.versions import at_least
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.energy import Element, ElementMeter
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.rules.silence import unheard
+from hesper_cloud.services.containing import holds
 from hesper_cloud.services.presence import online_clause
 from hesper_cloud.services.records import MeterQuery
 from hesper_cloud.settings import RuleSettings
@@ -41,13 +42,10 @@ def _life(query: MeterQuery) -> ColumnElement[bool]:
 
 
 def _search(session: Session, query: MeterQuery) -> Terms:
-    """Returns a term for each word; SQLite's LIKE does not mind case, others are asked not to."""
+    """Returns a term for each word, which one of the columns must hold."""
     columns = (Meter.id, Meter.customer, Meter.address, Meter.area)
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    has = InstrumentedAttribute.contains if is_sqlite else InstrumentedAttribute.icontains
     return [
-        or_(*(has(column, word, autoescape=True) for column in columns))
-        for word in query.search.split()
+        or_(*(holds(session, column, word) for column in columns)) for word in query.search.split()
     ]
 
 

@@ -8,6 +8,7 @@ from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.asset_records import AssetQuery
 from hesper_cloud.services.errors import NotFound, NotPermitted
+from hesper_cloud.services.records import MeterQuery
 
 METER, OTHER = "HES12642984", "HES12642985"
 
@@ -54,6 +55,26 @@ async def test_a_few_words_find_it(stocked, ann):
     found = {typed: await stocked.search(ann, typed) for typed in FOUND}
     assert {typed: {hit.kind for hit in hits} for typed, hits in found.items()} == FOUND
     assert all(hit.page.startswith("/") for hits in found.values() for hit in hits)
+
+
+NAMED = "Özdemir & Æsøy [GmbH]"
+
+
+@pytest.mark.parametrize(
+    "typed", ["özdemir", "ÖZDEMIR", "æSØY", "ÆSØY özdemir", "æsøy [gmbh]", "ø", "öz"]
+)
+async def test_letters_beyond_ascii_are_found_capital_and_small(stocked, services, ann, typed):
+    customer = await stocked.create(ann, "customer", {"account_number": "A-3", "name": NAMED})
+    await stocked.change(ann, "meter", METER, {"customer_id": customer.id})
+    assert {hit.kind for hit in await stocked.search(ann, typed)} == {"customer", "meter"}
+    found = await services.meters.page(ann, MeterQuery(search=typed))
+    assert [row.id for row in found.rows] == [METER]
+
+
+@pytest.mark.parametrize("typed", ["ö*", "ö?demir", "ö[z", "ö^", "özdemir]", "ß"])
+async def test_no_sign_beside_them_means_anything_else(stocked, ann, typed):
+    await stocked.create(ann, "customer", {"account_number": "1", "name": "Özdemir"})
+    assert await stocked.search(ann, typed) == []
 
 
 async def test_somebody_of_one_area_sees_and_keeps_what_is_there(stocked, ann):
