@@ -29,6 +29,7 @@ def meters_heard(session: Session, gateway: str, meters: Iterable[str], at: date
         if row.life == "removed":
             continue
         values = {"life": "installed", "gateway_id": row.gateway_id or gateway, "deleted_at": None}
+        values |= keeping.emptied(session, METER, row)
         keeping.alter(session, METER, row, values, By(HEAD_END, at, HEARD), "install")
     return len(rows)
 
@@ -37,4 +38,5 @@ def gateway_heard(session: Session, row: Gateway, at: datetime) -> None:
     """Does the same for a gateway that says that it is online."""
     if row.life in WAITING or row.deleted_at is not None:
         values = {"life": "installed", "deleted_at": None}
+        values |= keeping.emptied(session, GATEWAY, row)
         keeping.alter(session, GATEWAY, row, values, By(HEAD_END, at, HEARD), "install")

@@ -55,10 +55,7 @@ def checked(
     kept = kind.checked(values, whole=whole)
     for name, model in kind.references.items():
         value = kept.get(name)
-        if value is None:
-            continue
-        found = session.get(model, value)
-        if found is None or getattr(found, "deleted_at", None) is not None:
+        if value is not None and not _is_there(session, model, value):
             raise WrongField(
                 name,
                 worded(
@@ -169,7 +166,7 @@ def delete(session: Session, kind: Kind, row: Any, by: By) -> None:
 
 
 def restore(session: Session, kind: Kind, key: Any, by: By) -> Any:
-    """Takes a deletion back and returns the row.
+    """Takes a deletion back and returns the row, without what it named that has gone meanwhile.
 
     Raises:
         Missing: there is none, or it was not deleted.
@@ -177,8 +174,27 @@ def restore(session: Session, kind: Kind, key: Any, by: By) -> Any:
     row: Any = session.get(kind.model, key)
     if row is None or getattr(row, "deleted_at", None) is None:
         raise Missing(f"there is no deleted {kind.name} {key}")
-    alter(session, kind, row, {"deleted_at": None}, by, "restore")
+    values = {"deleted_at": None} | emptied(session, kind, row)
+    alter(session, kind, row, values, by, "restore")
     return row
+
+
+def emptied(session: Session, kind: Kind, row: Any) -> dict[str, None]:
+    """Returns as empty the fields in which a row names what is not there any more.
+
+    What is deleted keeps nothing else from being deleted.
+    """
+    named = ((name, model, getattr(row, name)) for name, model in kind.references.items())
+    gone = {name for name, model, key in named if key and not _is_there(session, model, key)}
+    if "customer_id" in gone:
+        gone.add("customer")  # the name that the meter shows
+    return dict.fromkeys(gone)
+
+
+def _is_there(session: Session, model: type[RegistryBase], key: Any) -> bool:
+    """Says whether there is a row that was not deleted."""
+    row = session.get(model, key)
+    return row is not None and getattr(row, "deleted_at", None) is None
 
 
 def _table_word(model: type[RegistryBase]) -> str:
