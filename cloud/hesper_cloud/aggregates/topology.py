@@ -118,7 +118,8 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         if rows.fieldnames is None or not {"kind", "id"} <= set(rows.fieldnames):
             raise TopologyError(f"the first line names the columns: {','.join(COLUMNS)}")
-        yield from enumerate(rows, start=2)
+        for row in rows:
+            yield rows.line_num, row
     except csv.Error as error:
         raise TopologyError(f"line {rows.reader.line_num}: {error}") from None
 
@@ -131,6 +132,8 @@ def _place(row: dict[str, str], meter: str, element: str | None, number: int) ->
         start, end = (_instant(_cell(row, name)) for name in ("from", "to"))
     except ValueError as error:
         raise TopologyError(f"line {number}: {error}") from None
+    if end is not None and end <= (start or ALWAYS):
+        raise TopologyError(f"line {number}: a place ends after it begins; from is before to")
     return Place(meter, element, role, start or ALWAYS, end)
 
 
@@ -170,9 +173,16 @@ def check(topology: Topology) -> None:
 
 
 def _check_overlaps(places: Iterable[Place]) -> None:
-    """A customer's meter counts in one place at a time, an inflow meter once per element."""
+    """A customer's meter counts in one place at a time, an inflow meter once per element.
+
+    In both roles it begins there at two moments: a place is known by meter, element and beginning.
+    """
     held: dict[tuple[str, str], list[Place]] = {}
+    begun: set[tuple[str, str, datetime]] = set()
     for place in sorted(places, key=lambda each: each.from_at):
+        if (place.meter, place.element, place.from_at) in begun:
+            raise TopologyError(f"meter {place.meter!r} counts twice from {place.from_at}")
+        begun.add((place.meter, place.element, place.from_at))
         key = (place.meter, place.element if place.role == "inflow" else "")
         for before in held.setdefault(key, []):
             if before.to_at is None or place.from_at < before.to_at:

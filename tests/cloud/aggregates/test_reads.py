@@ -466,6 +466,12 @@ def test_energy_is_balanced_whatever_its_scaler(plant, scaler):
         ("kind,id,parent,role\narea,a,,\nmeter,M,a,guest\n", "role"),
         (GRID + "meter,B,,north,customer,,\n", "counts twice"),
         (GRID + "meter,C,,north,customer,2026-01-01T00:00:00,\n", "time zone"),
+        (
+            GRID + "meter,C,,north,customer,2026-06-01T00:00:00Z,2026-01-01T00:00:00Z\n",
+            "after it begins",
+        ),
+        (GRID + "meter,C,,north,inflow,,\nmeter,C,,north,customer,,\n", "'C' counts twice"),
+        ("kind,id\n\narea,a\nfoo,x\n", "line 4"),
         ("kind,id\narea,a\rb\n", "line 2: new-line character"),
         ("kind\rid\n", "line 1: new-line character"),
         ("kind,id\narea," + "a" * 140_000 + "\n", "line 2: field larger"),
