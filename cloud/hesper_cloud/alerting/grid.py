@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.db.engines import batched
@@ -82,9 +82,7 @@ def load(session: Session, meters: Collection[str], now: datetime) -> Grid:
     for element, kind, name, parent in session.execute(elements):
         grid.parts[element] = Part(kind, element, name, True)
         grid.parents[element] = parent
-    holds = (ElementMeter.role == "customer") & or_(
-        ElementMeter.to_at.is_(None), ElementMeter.to_at > now
-    )
+    holds = (ElementMeter.role == "customer") & ElementMeter.stands(now)
     for names in batched(sorted(meters)):
         places = select(ElementMeter.meter, ElementMeter.element).where(
             holds, ElementMeter.meter.in_(names)

@@ -91,22 +91,22 @@ def _places(session: Session, old: str, new: str, at: datetime) -> list[ElementM
     Raises:
         Forbidden: it has a place of its own already.
     """
-    now_at = ElementMeter.to_at.is_(None)
-    own = select(ElementMeter.element).where(ElementMeter.meter == new, now_at)
+    lasting = ElementMeter.lasts(at)
+    own = select(ElementMeter.element).where(ElementMeter.meter == new, lasting)
     elsewhere = session.scalar(own.limit(1))
     if elsewhere is not None:
         raise Forbidden(
             worded("meter {new} stands at {elsewhere} already", new=new, elsewhere=elsewhere)
         )
-    late = now_at & (ElementMeter.meter == old) & (ElementMeter.from_at >= at)
+    late = lasting & (ElementMeter.meter == old) & (ElementMeter.from_at >= at)
     since = session.scalar(select(ElementMeter.element).where(late).limit(1))
     if since is not None:
         raise Forbidden(
             worded("meter {old} was put at {since} after that moment", old=old, since=since)
         )
-    held = session.scalars(select(ElementMeter).where(ElementMeter.meter == old, now_at)).all()
+    held = session.scalars(select(ElementMeter).where(ElementMeter.meter == old, lasting)).all()
     return [
-        ElementMeter(element=row.element, meter=new, from_at=at, to_at=None, role=row.role)
+        ElementMeter(element=row.element, meter=new, from_at=at, to_at=row.to_at, role=row.role)
         for row in held
     ]
 

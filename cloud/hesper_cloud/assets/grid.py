@@ -75,12 +75,12 @@ class Standing:
     places: dict[str, str]
 
 
-def standing(session: Session) -> Standing:
+def standing(session: Session, now: datetime) -> Standing:
     """Returns how the grid stands now."""
     fields = [name for name in ELEMENT.fields if name != ELEMENT.key]
     elements = session.scalars(select(Element)).all()
     now_at = select(ElementMeter.meter, ElementMeter.element).where(
-        ElementMeter.to_at.is_(None), ElementMeter.role == "customer"
+        ElementMeter.stands(now), ElementMeter.role == "customer"
     )
     places = {row.meter: row.element for row in session.execute(now_at)}
     return Standing({row.id: history.snapshot(row, fields) for row in elements}, places)
@@ -89,7 +89,7 @@ def standing(session: Session) -> Standing:
 def record_replacement(session: Session, before: Standing, by: By) -> None:
     """Puts on record what is different since the grid was replaced as a whole."""
     session.flush()
-    after = standing(session)
+    after = standing(session, by.at)
     for name in sorted(before.elements.keys() | after.elements.keys()):
         was, now = before.elements.get(name, {}), after.elements.get(name, {})
         action = "update" if was and now else "create" if now else "delete"

@@ -126,7 +126,7 @@ def end_service(session: Session, meter: Meter, by: By, action: str) -> None:
     gone |= dict.fromkeys(("latitude", "longitude"))
     kept = {"life": "removed", "state": "discovered", **gone}
     keeping.alter(session, METER, meter, kept, by, action)
-    here = (ElementMeter.meter == meter.id) & ElementMeter.to_at.is_(None)
+    here = (ElementMeter.meter == meter.id) & ElementMeter.lasts(by.at)
     session.execute(delete(ElementMeter).where(here, ElementMeter.from_at >= by.at))
     session.execute(update(ElementMeter).where(here).values(to_at=by.at))
     missing = update(Gap).where(Gap.meter == meter.id, Gap.state.in_(LIVE_GAPS))

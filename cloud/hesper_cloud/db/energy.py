@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ColumnElement, Index, String, Text, UniqueConstraint, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.base import RegistryBase
@@ -70,6 +70,19 @@ class ElementMeter(RegistryBase):
     from_at: Mapped[datetime] = mapped_column(primary_key=True)
     to_at: Mapped[datetime | None]
     role: Mapped[str]  # inflow | customer
+
+    @classmethod
+    def lasts(cls, at: datetime) -> ColumnElement[bool]:
+        """Returns the condition that a place is not over at a moment; it may begin later."""
+        return or_(cls.to_at.is_(None), cls.to_at > at)
+
+    @classmethod
+    def stands(cls, at: datetime) -> ColumnElement[bool]:
+        """Returns the condition that a meter stands there at a moment.
+
+        A place may be written down before it begins, and its end before that has come.
+        """
+        return (cls.from_at <= at) & cls.lasts(at)
 
 
 class OutsideSeries(RegistryBase):

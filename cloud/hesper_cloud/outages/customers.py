@@ -35,7 +35,7 @@ def who_told(session: Session, losses: Sequence[Loss]) -> int:
 
 
 def _hanging(session: Session, outage: Outage) -> set[str]:
-    """Returns the customers' meters at the outage's part and below it."""
+    """Returns the customers' meters at the outage's part and below it when it began."""
     if outage.kind == "gateway":
         return set(session.scalars(select(Meter.id).where(Meter.gateway_id == outage.place)))
     parents = dict(session.execute(select(Element.id, Element.parent)).all())
@@ -46,7 +46,7 @@ def _hanging(session: Session, outage: Outage) -> set[str]:
     places = select(ElementMeter.meter).where(
         ElementMeter.element.in_(below),
         ElementMeter.role == "customer",
-        ElementMeter.to_at.is_(None),
+        ElementMeter.stands(outage.began_at),
     )
     return set(session.scalars(places))
 

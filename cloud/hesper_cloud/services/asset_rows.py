@@ -5,7 +5,8 @@ Meters and customers that a record names or counts are those that the actor sees
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -36,12 +37,22 @@ from hesper_cloud.services.asset_scope import clause
 from hesper_cloud.services.scope import narrowed, terms
 
 Rows = Sequence[Any]
-_Make = Callable[[Session, Actor, Rows], list[AssetRow]]
 
 
-def records(session: Session, actor: Actor, kind: str, rows: Rows) -> list[AssetRow]:
-    """Returns stored rows of one kind as records for an actor, in their order."""
-    return _MAKERS[kind](session, actor, rows)
+class Look(NamedTuple):
+    """Who looks, and when; what a record counts is what stands then."""
+
+    session: Session
+    actor: Actor
+    at: datetime
+
+
+_Make = Callable[[Look, Rows], list[AssetRow]]
+
+
+def records(look: Look, kind: str, rows: Rows) -> list[AssetRow]:
+    """Returns stored rows of one kind as records, in their order."""
+    return _MAKERS[kind](look, rows)
 
 
 def _same(record: type[Any], row: Any, **more: Any) -> Any:
@@ -50,23 +61,23 @@ def _same(record: type[Any], row: Any, **more: Any) -> Any:
     return record(**{name: getattr(row, name) for name in names}, **more)
 
 
-def _customers(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
+def _customers(look: Look, rows: Rows) -> list[AssetRow]:
     ids = [row.id for row in rows]
     query = select(Meter.customer_id, Meter.id).where(
-        Meter.customer_id.in_(ids), Meter.deleted_at.is_(None), *terms(actor)
+        Meter.customer_id.in_(ids), Meter.deleted_at.is_(None), *terms(look.actor)
     )
     serving: dict[int | None, list[str]] = {}
-    for customer, meter in session.execute(query.order_by(Meter.id)):
+    for customer, meter in look.session.execute(query.order_by(Meter.id)):
         serving.setdefault(customer, []).append(meter)
     return [_same(CustomerRow, row, meters=tuple(serving.get(row.id, ()))) for row in rows]
 
 
-def _sims(_: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
+def _sims(_: Look, rows: Rows) -> list[AssetRow]:
     return [_same(SimRow, row) for row in rows]
 
 
-def _meters(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
-    return list(meter_cards(session, rows))
+def _meters(look: Look, rows: Rows) -> list[AssetRow]:
+    return list(meter_cards(look.session, rows))
 
 
 def meter_cards(session: Session, rows: Rows) -> list[MeterCard]:
@@ -91,10 +102,10 @@ def meter_cards(session: Session, rows: Rows) -> list[MeterCard]:
     ]
 
 
-def _gateways(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
+def _gateways(look: Look, rows: Rows) -> list[AssetRow]:
     held = select(Sim.gateway, Sim.iccid).where(Sim.gateway.in_([row.id for row in rows]))
     cards: dict[str | None, list[str]] = {}
-    for gateway, iccid in session.execute(held.order_by(Sim.iccid)):
+    for gateway, iccid in look.session.execute(held.order_by(Sim.iccid)):
         cards.setdefault(gateway, []).append(iccid)
     return [
         _same(GatewayCard, row, sims=tuple(cards.get(row.id, ())), version=row.revision)
@@ -106,29 +117,29 @@ def _counted(session: Session, query: Select[Any, int]) -> dict[Any, int]:
     return {key: int(count) for key, count in session.execute(query)}
 
 
-def _areas(session: Session, _actor: Actor, rows: Rows) -> list[AssetRow]:
+def _areas(look: Look, rows: Rows) -> list[AssetRow]:
     counts = select(Meter.area, func.count()).where(Meter.deleted_at.is_(None))
-    found = _counted(session, counts.group_by(Meter.area))
+    found = _counted(look.session, counts.group_by(Meter.area))
     return [_same(AreaRow, row, meters=found.get(row.name, 0)) for row in rows]
 
 
-def _models(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
-    found = models_in_use(session, *terms(actor))
+def _models(look: Look, rows: Rows) -> list[AssetRow]:
+    found = models_in_use(look.session, *terms(look.actor))
     return [_same(ModelRow, row, meters=found.get(row.id, 0)) for row in rows]
 
 
-def _tariffs(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
+def _tariffs(look: Look, rows: Rows) -> list[AssetRow]:
     counts = select(Customer.tariff, func.count()).where(Customer.deleted_at.is_(None))
-    seen = clause(actor, CUSTOMER)
+    seen = clause(look.actor, CUSTOMER)
     counts = counts if seen is None else counts.where(seen)
-    found = _counted(session, counts.group_by(Customer.tariff))
+    found = _counted(look.session, counts.group_by(Customer.tariff))
     return [_same(TariffRow, row, customers=found.get(row.name, 0)) for row in rows]
 
 
-def _elements(session: Session, actor: Actor, rows: Rows) -> list[AssetRow]:
-    counts = select(ElementMeter.element, func.count()).where(ElementMeter.to_at.is_(None))
-    counts = narrowed(counts, actor, ElementMeter.meter)
-    found = _counted(session, counts.group_by(ElementMeter.element))
+def _elements(look: Look, rows: Rows) -> list[AssetRow]:
+    counts = select(ElementMeter.element, func.count()).where(ElementMeter.stands(look.at))
+    counts = narrowed(counts, look.actor, ElementMeter.meter)
+    found = _counted(look.session, counts.group_by(ElementMeter.element))
     return [_same(ElementRow, row, meters=found.get(row.id, 0)) for row in rows]
 
 

@@ -69,7 +69,9 @@ class Assets:
                 rows, following, total = asset_lists.page(session, actor, known, query, asked)
             except BadPage as error:
                 raise Invalid(told_by(error)) from None
-            return Listed(asset_rows.records(session, actor, kind, rows), following, total)
+            return Listed(
+                asset_rows.records(self._look(session, actor), kind, rows), following, total
+            )
 
         return await self._read(load)
 
@@ -83,7 +85,7 @@ class Assets:
 
         def load(session: Session) -> AssetRow:
             row = self._found(session, actor, KINDS[kind], key)
-            return asset_rows.records(session, actor, kind, [row])[0]
+            return asset_rows.records(self._look(session, actor), kind, [row])[0]
 
         return await self._read(load)
 
@@ -240,4 +242,7 @@ class Assets:
     def _told(self, session: Session, actor: Actor, kind: Kind, row: Any) -> AssetRow:
         session.flush()
         asset_scope.require_still_seen(session, actor, kind, getattr(row, kind.key))
-        return asset_rows.records(session, actor, kind.name, [row])[0]
+        return asset_rows.records(self._look(session, actor), kind.name, [row])[0]
+
+    def _look(self, session: Session, actor: Actor) -> asset_rows.Look:
+        return asset_rows.Look(session, actor, self._sources.clock())

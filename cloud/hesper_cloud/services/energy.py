@@ -180,7 +180,7 @@ class Energy:
         def store() -> None:
             by = By(actor.username, self._sources.clock())
             with writing(self._sources.registry) as session:
-                before = grid.standing(session)
+                before = grid.standing(session, by.at)
                 topology.store(session, new)
                 grid.record_replacement(session, before, by)
 

@@ -185,7 +185,7 @@ class Geography:
                 .outerjoin(worst, worst.c.meter == Meter.id)
                 .where(
                     ElementMeter.role == "customer",
-                    ElementMeter.to_at.is_(None),
+                    ElementMeter.stands(now),
                     in_service(),
                     *scope.terms(actor),
                 )

@@ -28,7 +28,7 @@ def terms(session: Session, query: MeterQuery, rules: RuleSettings, now: datetim
         *_relay(query),
         *_equal(query),
         *_within(query),
-        *([_at(query.feeder)] if query.feeder else []),
+        *([_at(query.feeder, now)] if query.feeder else []),
         *([_old(session)] if query.old_firmware else []),
     ]
 
@@ -86,14 +86,14 @@ def _within(query: MeterQuery) -> Terms:
     return [Meter.latitude.between(south, north), Meter.longitude.between(west, east)]
 
 
-def _at(element: str) -> ColumnElement[bool]:
+def _at(element: str, now: datetime) -> ColumnElement[bool]:
     """Returns the term for meters that hang at an element of the grid now, or at one below it."""
     below = select(Element.id).where(Element.id == element).cte("below", recursive=True)
     below = below.union(select(Element.id).join(below, Element.parent == below.c.id))
     hanging = select(ElementMeter.meter).where(
         ElementMeter.element.in_(select(below.c.id)),
         ElementMeter.role == "customer",
-        ElementMeter.to_at.is_(None),
+        ElementMeter.stands(now),
     )
     return Meter.id.in_(hanging)
 

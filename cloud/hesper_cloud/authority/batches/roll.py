@@ -155,8 +155,7 @@ def _areas(case: Case, names: Sequence[str]) -> dict[str, str]:
             fed = select(ElementMeter.meter, ElementMeter.element).where(
                 ElementMeter.meter.in_(some),
                 ElementMeter.role == "customer",
-                ElementMeter.from_at <= case.now,
-                ElementMeter.to_at.is_(None) | (ElementMeter.to_at > case.now),
+                ElementMeter.stands(case.now),
             )
             coarse_first = sorted(
                 session.execute(fed),
