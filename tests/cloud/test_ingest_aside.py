@@ -147,6 +147,14 @@ def test_a_meter_nobody_commissioned_belongs_to_who_brings_it_first(bench: Bench
     assert bench.quality("M1") == [0, Quality.FOREIGN_GATEWAY]
 
 
+def test_a_meter_that_was_commissioned_after_the_start_belongs_to_its_gateway(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.take(sealed(1), "gw-2")
+    bench.take(sealed(1, at=T0 + 1), "gw-1")
+    assert bench.quality("M1") == [Quality.FOREIGN_GATEWAY, 0]
+    assert [alert.gateway for alert in bench.rows(registry.Alert)] == ["gw-2"]
+
+
 def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench) -> None:
     readings_in = bench.intakes.readings
     names = [f"M{number}" for number in range(260_000)]

@@ -48,9 +48,8 @@ class Owners:
         """Returns what to add to each row's quality; None where every meter is the gateway's."""
         owners = set(map(self._of.get, block.meters))
         if None in owners:
-            fresh = [meter for meter in block.meters if meter not in self._of]
-            self._of.update(dict.fromkeys(fresh, gateway))
-            owners = owners - {None} | {gateway}
+            self._learn([meter for meter in block.meters if meter not in self._of], gateway)
+            owners = set(map(self._of.get, block.meters))
         if owners <= {gateway} and not self._told:
             return None
         self._ask_again([meter for meter in block.meters if self._of[meter] != gateway])
@@ -70,10 +69,21 @@ class Owners:
         now = self._monotonic()
         due = [m for m in meters if now - self._asked_at.get(m, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S]
         self._asked_at.update(dict.fromkeys(due, now))
-        if not due:
-            return
+        if due:
+            self._ask(due)
+
+    def _learn(self, fresh: list[str], gateway: str) -> None:
+        """Takes in meters that were not heard of: since the start somebody may have entered them.
+
+        Those that the registry puts behind no gateway belong to the one that brings them.
+        """
+        self._ask(fresh)
+        for meter in fresh:
+            self._of.setdefault(meter, gateway)
+
+    def _ask(self, meters: list[str]) -> None:
         with reading(self._engine) as session:
-            for some in batched(due):
+            for some in batched(meters):
                 query = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(some))
                 rows = session.execute(query).all()
                 self._of.update({meter: owner for meter, owner in rows if owner is not None})
