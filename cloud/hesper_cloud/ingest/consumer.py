@@ -47,6 +47,9 @@ SHARED = (Kind.READINGS, Kind.EVENTS, Kind.RESULTS)
 KEEPALIVE_S = 30
 _RECONNECT_S = (1, 10)
 _QUEUED_RECEIPTS = 10_000
+_LARGEST_PACKET = MAX_PAYLOAD + 512 * 1024
+"""As large as the broker takes any (max_packet_size in mosquitto.conf): of what it took and cannot
+hand on it tells nobody, and here it would be refused with a receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class Consumer:
             PacketTypes.CONNECT,
             SessionExpiryInterval=0,
             ReceiveMaximum=self._connection.receive_maximum,
-            MaximumPacketSize=MAX_PAYLOAD + 1024,
+            MaximumPacketSize=_LARGEST_PACKET,
         )
         self._client.connect_async(
             self._connection.host,

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from ingest_ends import (
 from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.integration
+MOSQUITTO_CONF = Path(__file__).parents[3] / "mosquitto" / "mosquitto.conf"
 
 
 async def test_a_batch_is_stored_then_receipted_then_seen(head: Head, gateway: GatewayEnd) -> None:
@@ -58,6 +60,20 @@ async def test_a_lost_receipt_is_given_again_and_nothing_is_stored_twice(
         gateway.publish(Kind.READINGS, payload)
         assert (await gateway.receipt()).digest == batch.digest(payload)
     assert len(head.stored()) == 1
+
+
+async def test_the_largest_message_that_the_broker_takes_is_answered(
+    head: Head, gateway: GatewayEnd
+) -> None:
+    limits = (line.split() for line in MOSQUITTO_CONF.read_text().splitlines())
+    (largest,) = (int(words[1]) for words in limits if words[:1] == ["message_size_limit"])
+    named = b'{"kind":"readings","version":1,"batch":{"epoch":"%b","sequence":1},"readings":['
+    payload = (named % EPOCH.encode()).ljust(largest - 2) + b"]}"
+    async with head.running():
+        gateway.publish(Kind.READINGS, payload)
+        gateway.publish(Kind.READINGS, sealed(2, {"M1": [(now(), 10)]}))
+        answers = [await gateway.receipt(), await gateway.receipt()]
+    assert [(each.sequence, each.verdict) for each in answers] == [(1, "rejected"), (2, "stored")]
 
 
 async def test_a_known_sequence_with_other_content_alarms_and_is_answered_as_set_aside(
