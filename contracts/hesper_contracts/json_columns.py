@@ -20,7 +20,7 @@ from hesper_contracts.columns import SectionColumns
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_layout import Laid, Rows
 from hesper_contracts.jsonbody import epoch_seconds
-from hesper_contracts.readings import LOAD_PROFILE
+from hesper_contracts.readings import LOAD_PROFILE, MAX_SECTIONS
 from hesper_contracts.readings_json import (
     MOST_QUALITY,
     MOST_STATUS,
@@ -78,7 +78,8 @@ def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]
     """Return readings that share profile and quantities as columns, by meter and time.
 
     Raises:
-        Refused: a logical name, meter or number that cannot be one.
+        Refused: a logical name, meter or number that cannot be one, or more sections than a batch
+            of columns may have: each costs whoever stores it.
     """
     received = _received(batch, received_at)
     found: defaultdict[_Key, _Table] = defaultdict(_Table)
@@ -89,6 +90,11 @@ def sections(batch: JsonReadings, received_at: datetime) -> list[SectionColumns]
         table = found[reading.profile, tuple(reading.values), scalers, units]
         table.readings.append(reading)
         table.values.append(values)
+    if len(found) > MAX_SECTIONS:
+        raise Refused(
+            f"{len(found)} sets of quantities, scalers and units in one message: "
+            f"at most {MAX_SECTIONS}; give each quantity one scaler, or send several messages"
+        )
     seconds = _seconds({reading.captured_at for reading in batch.readings})
     return [
         _section(key, _rows(table.readings, seconds), _columns(table.values), received)

@@ -1,8 +1,11 @@
 """A batch has no more sections than its octets justify: each costs its price, whatever it holds."""
 
+import json
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
-from hesper_contracts import columns, readings
+from hesper_contracts import columns, json_columns, readings
 from hesper_contracts.frame import Encoding, Refused
 from hesper_contracts.readings import (
     LOAD_PROFILE,
@@ -47,3 +50,23 @@ def test_any_batch_may_have_some_and_an_uncompressed_one_as_many_as_it_can_hold(
     found = columns.decode(whole, Encoding.COLUMNS)
     assert len(found) == MAX_SECTIONS
     assert np.array_equal(found[-1].captured_at, [1_700_000_000])
+
+
+def json_batch(sets: int) -> bytes:
+    """Return a JSON batch of readings, each with a quantity of its own."""
+    told = [
+        {
+            "meter": "M",
+            "captured_at": "2026-09-21T14:00:00Z",
+            "values": {f"1.0.1.{number >> 8}.{number & 255}.255": [1, 0, 30]},
+        }
+        for number in range(sets)
+    ]
+    return json.dumps({"kind": "readings", "version": 1, "readings": told}).encode()
+
+
+def test_a_json_batch_has_no_more_sections_than_any_other() -> None:
+    now = datetime(2026, 9, 21, 15, tzinfo=UTC)
+    assert len(json_columns.open_(json_batch(MAX_SECTIONS), now).sections) == MAX_SECTIONS
+    with pytest.raises(Refused, match="4097 sets of quantities"):
+        json_columns.open_(json_batch(MAX_SECTIONS + 1), now)
