@@ -12,17 +12,22 @@ _PUBLISH, _PUBACK = 0x30, 0x40
 _TYPE = 0xF0
 _QOS_1 = 0x02
 _QOS_2 = 0x04
+_RETAIN = 0x01
 _LONGEST_LENGTH = 4
 _REFUSALS = 0x80  # reason codes from here on (clause 2.4)
 
 
 class Published(NamedTuple):
-    """A message at QoS 0 or 1 without properties; its packet id is 0 at QoS 0."""
+    """A message at QoS 0 or 1 without properties; its packet id is 0 at QoS 0.
+
+    ``retained``: the broker had it already when we subscribed (clause 3.3.1.3).
+    """
 
     topic: bytes
     packet: int
     qos: int
     payload: bytes
+    retained: bool = False
 
 
 class Malformed(ValueError):
@@ -61,7 +66,8 @@ def published(octets: bytes, at: int, body: int, end: int) -> Published | None:
     if properties >= end or octets[properties]:
         return None
     packet = octets[topic_end] << 8 | octets[topic_end + 1] if qos else 0
-    return Published(octets[topic:topic_end], packet, qos, octets[properties + 1 : end])
+    payload = octets[properties + 1 : end]
+    return Published(octets[topic:topic_end], packet, qos, payload, bool(head & _RETAIN))
 
 
 def publish(topic: bytes, packet: int, payload: bytes) -> bytes:

@@ -17,6 +17,7 @@ def test_a_message_is_read_and_written_as_the_standard_has_it() -> None:
     assert mqtt_packets.publish(b"a/b", 0x0102, b"!") == HELLO[:1] + b"\x09" + HELLO[2:]
     assert first(HELLO) == Published(b"a/b", 0x0102, 1, b"!")
     assert first(bytes.fromhex("3006000161003f3f")) == Published(b"a", 0, 0, b"??")
+    assert first(bytes.fromhex("3106000161003f3f")) == Published(b"a", 0, 0, b"??", retained=True)
 
 
 @pytest.mark.parametrize("length", [0, 1, 120, 127, 128, 16_383, 16_384, 2_097_152])

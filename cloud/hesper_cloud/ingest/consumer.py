@@ -216,7 +216,8 @@ class Consumer:
         """Takes a message that has properties, or is at QoS 2."""
         topic, payload = _topic_of(received), bytes(received.payload)
         sampled = _trace_of(received) if self._connection.traced else None
-        self._take_all([Published(topic, received.mid, received.qos, payload)], sampled)
+        told = Published(topic, received.mid, received.qos, payload, received.retain)
+        self._take_all([told], sampled)
 
     def _take_all(self, published: list[Published], sampled: TraceContext | None = None) -> None:
         """Takes messages that came together, or a single one that is traced."""
@@ -239,7 +240,7 @@ class Consumer:
             if each.qos == 0 and self.messages.qsize() >= self._connection.receive_maximum:
                 continue  # … and at QoS 0, where the broker keeps no count, by this
             told = Message(*sender, each.payload, delivery, arrived, received_at, trace=sampled)
-            self.messages.put(told)
+            self.messages.put(told._replace(retained=True) if each.retained else told)
         for kind, count in kinds.items():
             metrics.MESSAGES.labels(kind).inc(count)
         self._count_cpu()

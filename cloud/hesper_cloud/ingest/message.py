@@ -20,7 +20,8 @@ class Message(NamedTuple):
     """One message as it arrived; `arrived` is monotonic seconds, `received_at` epoch seconds.
 
     ``unnamed`` is its batch's identity where the payload names none; the broker's have no such.
-    ``trace`` is where its sender's trace stands, of the few that are sampled.
+    ``trace`` is where its sender's trace stands, of the few that are sampled. What is ``retained``
+    the broker has kept for nobody knows how long.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class Message(NamedTuple):
     received_at: float
     unnamed: BatchId | None = None
     trace: TraceContext | None = None
+    retained: bool = False
 
 
 class Settled(NamedTuple):

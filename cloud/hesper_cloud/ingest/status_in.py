@@ -2,6 +2,9 @@
 
 A last will speaks for the boot that left it. When a gateway has started again in the meantime, the
 will of its former connection may still arrive; it carries an older boot and is passed over.
+
+What the broker has kept says how a gateway was, and is no sign of life: after a crash of the broker
+it still says "online" of one that broke down meanwhile, since no last will outlives that.
 """
 
 from collections.abc import Sequence
@@ -56,10 +59,14 @@ class StatusIn:
                 now = datetime.now(UTC)
                 row = Gateway(id=message.gateway, state="unknown", first_seen_at=now, attributes={})
                 session.add(row)
+            now = datetime.now(UTC)
+            heard_at = min(found.sent_at, now) if message.retained else now
+            if message.retained and _is_known(row, found, heard_at):
+                return
             if not _is_outlived(row, found):
-                _update(row, found)
+                _update(row, found, heard_at)
                 if found.state == "online":
-                    gateway_heard(session, row, datetime.now(UTC))
+                    gateway_heard(session, row, now)
 
 
 def _is_outlived(row: Gateway, found: GatewayStatus) -> bool:
@@ -72,14 +79,20 @@ def _is_outlived(row: Gateway, found: GatewayStatus) -> bool:
     )
 
 
-def _update(row: Gateway, found: GatewayStatus) -> None:
+def _is_known(row: Gateway, found: GatewayStatus, heard_at: datetime) -> bool:
+    """Says whether a gateway was heard since it said that it is online."""
+    seen_at = row.last_seen_at
+    return found.state == "online" and seen_at is not None and heard_at <= seen_at
+
+
+def _update(row: Gateway, found: GatewayStatus, heard_at: datetime) -> None:
     row.state = found.state
     row.boot_id = found.boot_id
     row.started_at = found.started_at
     if found.state == "offline":
         return
     row.version = found.version
-    row.last_seen_at = datetime.now(UTC)
+    row.last_seen_at = heard_at
     row.backlog = found.backlog_batches
     row.oldest_unreceipted_at = found.oldest_unreceipted_at
     row.meters_total, row.meters_reachable = found.meters_total, found.meters_reachable

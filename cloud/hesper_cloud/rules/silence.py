@@ -10,14 +10,16 @@ symptom: it gives way to the alert of its gateway, or of an element of the grid,
 
 A broker that stops sends the last wills of all gateways before it goes, and keeps them until they
 are back. So a gateway is called offline at the second look, no gateway while the head end is itself
-without the broker, and after that only one that was back before or had its time to come.
+without the broker, and after that only one that was back before or had its time to come. A broker
+that crashes sends none, and still says "online" of a gateway that broke down with it: who says
+nothing for a quarter of an hour, though it would be heard, is offline.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets.lives import IN_SERVICE, in_service
@@ -36,6 +38,8 @@ _SHORTEST_S = 60.0
 _PERIOD_UNKNOWN = timedelta(days=1)
 _COMING_BACK = timedelta(seconds=60)
 """Twice what a gateway waits at most before it tries the broker again."""
+_SAYS_SOMETHING = timedelta(minutes=15)
+"""A gateway tells every 15 s how it is; of others' own make the contract asks for a minute."""
 
 _METERS = select(
     Meter.id, Meter.gateway_id, Meter.capture_period_s, Meter.last_contact_at, Meter.first_seen_at
@@ -116,6 +120,8 @@ class SilenceRule:
     def _gateways(self, session: Session, now: datetime) -> None:
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
+        if now - self._watching_since >= _SAYS_SOMETHING:
+            _call_offline(session, now - _SAYS_SOMETHING)
         known = session.execute(_GATEWAYS).all()
         behind = _behind(session) if any(row.state == OFFLINE for row in known) else {}
         for gateway, state, life, deleted_at, seen_at in known:
@@ -188,6 +194,12 @@ def unheard(session: Session, settings: RuleSettings, now: datetime) -> ColumnEl
         for period in periods
     )
     return or_(Meter.last_contact_at.is_(None), *late)
+
+
+def _call_offline(session: Session, since: datetime) -> None:
+    """Shows gateways as offline of which the last word is that they are online, long ago."""
+    unheard_of = Gateway.state == "online", Gateway.last_seen_at < since
+    session.execute(update(Gateway).where(*unheard_of).values(state=OFFLINE))
 
 
 def _behind(session: Session) -> dict[str | None, int]:

@@ -37,10 +37,20 @@ class Edge:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.will_set(self._topic, self._status("offline"), qos=1, retain=True)
 
-    def _status(self, state: status.Presence) -> bytes:
+    def say(self, sent_at: datetime) -> None:
+        """Publishes that it is online on a connection without a will, as after a crash of both."""
+        bare = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        bare.connect("127.0.0.1", self._port)
+        bare.loop_start()
+        told = self._status("online", sent_at)
+        bare.publish(self._topic, told, qos=1, retain=True).wait_for_publish(DEADLINE_S)
+        bare.disconnect()
+        bare.loop_stop()
+
+    def _status(self, state: status.Presence, sent_at: datetime = STARTED_AT) -> bytes:
         return status.to_payload(
             status.GatewayStatus(
-                gateway=self._name, boot_id="b1", state=state, sent_at=STARTED_AT,
+                gateway=self._name, boot_id="b1", state=state, sent_at=sent_at,
                 started_at=STARTED_AT, backlog_batches=0, meters_total=9, outbox_percent=3,
             )
         )  # fmt: skip
@@ -48,6 +58,10 @@ class Edge:
     def come(self) -> None:
         self._client.connect("127.0.0.1", self._port)
         self._client.loop_start()
+        self.tell()
+
+    def tell(self) -> None:
+        """Says that it is online, as it does every 15 s."""
         said = self._client.publish(self._topic, self._status("online"), qos=1, retain=True)
         said.wait_for_publish(DEADLINE_S)
 
@@ -144,9 +158,29 @@ async def test_a_gateway_that_goes_by_itself_is_told_at_once(
         watchman = Watchman(head, is_connected)
         await watchman.until(set(FLEET), "online")
         assert watchman.looks(2) == []
+        edges[0].tell()
+        await head.until(lambda: any(row.last_seen_at > STARTED_AT for row in head.rows(Gateway)))
         edges[0].cut()
         await watchman.until({"gw-1"}, "offline")
         assert watchman.looks(2 * LOOKS_EVERY_S) == ["gateway-offline gw-1"]
         edges[0].come()
         await watchman.until(set(), "offline")
         assert watchman.looks(2) == []
+
+
+async def test_what_the_broker_has_kept_is_no_sign_of_life(head: Head, broker: Any) -> None:
+    """A broker that crashed has no wills, and still says "online" of who broke down with it."""
+    sent_at = datetime.now(UTC) - timedelta(hours=1)
+    dead, alive = (Edge(name, broker.port) for name in FLEET[:2])
+    dead.say(sent_at)
+    async with head.running():
+        await Watchman(head, is_connected).until({"gw-1"}, "online")
+        assert [row.last_seen_at for row in head.rows(Gateway)] == [sent_at]
+        watchman = Watchman(head, is_connected)
+        assert watchman.looks(14 * 60) == [], "it has its time to say something"
+        assert watchman.looks(2 * 60) == ["gateway-offline gw-1"]
+    async with head.running():
+        alive.say(datetime.now(UTC))
+        await watchman.until({"gw-2"}, "online")
+        dead.say(datetime.now(UTC))
+        await watchman.until({"gw-1", "gw-2"}, "online")
