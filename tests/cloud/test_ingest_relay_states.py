@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.rules import RuleMemory
 from hesper_cloud.ingest.relay_states import RelayStates
 from hesper_cloud.quantities import LOAD_PROFILE, REGISTER_SNAPSHOT, RELAY
 from hesper_cloud.services.sources import instant
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
+from hesper_contracts.quality import Quality
+from sqlalchemy import select
 
 METER, GATEWAY, AT = "HES12642984", "gw-1", 1_790_000_000
 
@@ -74,3 +77,21 @@ def test_what_proves_nothing_changes_nothing(head_end, states, late):
     states.rows_committed(late)
     states.flush()
     assert shown(head_end) == (True, 1, AT)
+
+
+def foreign(output: int, received_at: int) -> CommittedRows:
+    """What a gateway says of another one's meter, as ingest has marked it."""
+    told = rows([output], received_at, gateway="gw-2")
+    told.block.quality[:] = int(Quality.FOREIGN_GATEWAY)
+    return told
+
+
+def test_another_gateway_makes_no_suspect_and_hides_nothing_of_its_own(head_end, states):
+    states.rows_committed(rows([0], AT + 60))
+    states.flush()
+    states.rows_committed(rows([0], AT + 120))
+    states.rows_committed(foreign(1, AT + 130))
+    states.flush()
+    assert shown(head_end) == (False, None, AT + 120)
+    with reading(head_end.databases.registry) as session:
+        assert session.scalars(select(RuleMemory)).all() == []

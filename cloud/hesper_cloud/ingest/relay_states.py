@@ -1,8 +1,9 @@
 """How relays stand, as gateways read them beside the registers, for the registry to show.
 
 A state counts as confirmed at the time the gateway received it, and only from the gateway behind
-which the meter is registered. The authority writes the same columns from signed results; the later
-reading wins.
+which the meter is registered: what another one says of it neither takes the place of that nor makes
+the meter a suspect (`hesper_cloud.rules.reconnected`). The authority writes the same columns from
+signed results; the later reading wins.
 """
 
 import logging
@@ -10,6 +11,7 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
+from hesper_contracts.quality import Quality
 from sqlalchemy import Engine, case, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -46,6 +48,7 @@ class RelayStates:
             return
         place = names.index(RELAY)
         there = rows.accepted if block.missing is None else rows.accepted & ~block.missing[place]
+        there = there & (block.quality & int(Quality.FOREIGN_GATEWAY) == 0)
         order = np.argsort(block.captured_at, kind="stable")
         read_at = min(block.received_at, rows.stored_at)
         with self._lock:
