@@ -155,6 +155,24 @@ def test_a_meter_that_was_commissioned_after_the_start_belongs_to_its_gateway(be
     assert [alert.gateway for alert in bench.rows(registry.Alert)] == ["gw-2"]
 
 
+def test_a_tamper_alert_is_ended_by_the_meters_own_gateway_alone(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+
+    def tell(what: str, gateway: str) -> list[str]:
+        event = Event(
+            id=f"M1/{what}/{gateway}", code=what, occurred_at=datetime.now(UTC), meter="M1"
+        )
+        payload = events.to_payload(EventList((event,)), EPOCH, len(bench.rows(registry.Event)))
+        (settled,) = bench.intakes.events.store([message(payload, gateway, Kind.EVENTS)])
+        assert settled.verdict == "stored"
+        return [f"{alert.rule} {alert.state}" for alert in bench.rows(registry.Alert)]
+
+    assert tell("tamper.cover_opened", "gw-1") == ["tamper.cover new"]
+    assert tell("tamper.cover_closed", "gw-2") == ["tamper.cover new"]
+    assert tell("tamper.cover_closed", "gw-1") == ["tamper.cover cleared"]
+    assert tell("tamper.magnet_detected", "gw-2")[1] == "tamper.magnet new"
+
+
 def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench) -> None:
     readings_in = bench.intakes.readings
     names = [f"M{number}" for number in range(260_000)]

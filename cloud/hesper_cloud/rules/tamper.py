@@ -2,7 +2,9 @@
 
 An event code ``tamper.cover_opened`` raises, ``tamper.cover_closed`` clears; so do other codes of
 the area whose last word says that something began or ended. One that has no counterpart stays
-until a person has acknowledged it and it is a day old.
+until a person has acknowledged it and it is a day old. Any gateway may raise an alert of a meter;
+the end of it is believed from the one behind which the registry has the meter alone: a gateway that
+somebody took over would else wipe out the traces at meters that are none of its own.
 """
 
 from datetime import datetime, timedelta
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.alerting.changes import Step, note
 from hesper_cloud.db.alerting import ACKNOWLEDGED, CLEARED, Alert
 from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import Meter
 from hesper_cloud.rules.alerts import Alerts, Subject
 
 AREA = "tamper."
@@ -38,10 +41,17 @@ class TamperRule:
         behind = gateway if event.meter is None else None
         subject = Subject(rule, meter=event.meter, gateway=behind)
         if ending is not None:
-            self._alerts.clear(subject, at=event.occurred_at, session=session)
+            if not _is_foreign(session, gateway, event.meter):
+                self._alerts.clear(subject, at=event.occurred_at, session=session)
             return
         text = event.text or event.code.removeprefix(AREA).replace("_", " ").capitalize() + "."
         self._alerts.raise_(subject, "critical", text, at=event.occurred_at, session=session)
+
+
+def _is_foreign(session: Session, gateway: str, meter: str | None) -> bool:
+    """Says whether the registry has a meter behind another gateway."""
+    owner = session.scalar(select(Meter.gateway_id).where(Meter.id == meter))
+    return owner not in {None, gateway}
 
 
 def clear_acknowledged(engine: Engine, now: datetime) -> None:
