@@ -231,6 +231,13 @@ def test_dead_letters_are_bounded_in_octets(bench: Bench, monkeypatch: pytest.Mo
     assert [row.payload[0] for row in bench.rows(registry.DeadLetter)] == [3, 4]
 
 
+def test_what_gave_way_to_newer_letters_is_kept_when_it_comes_again(bench: Bench) -> None:
+    letters = DeadLetters(bench.engine, kept=2)
+    for payload in (b"old", b"new", b"newer", b"newest", b"old", b"newest"):
+        letters.add("x", payload, "because")
+    assert [row.payload for row in bench.rows(registry.DeadLetter)] == [b"newer", b"newest", b"old"]
+
+
 def test_a_wish_for_batches_leaves_signed_and_once(bench: Bench) -> None:
     signer = Signer.generate()
     left: list[tuple[str, Kind, bytes]] = []

@@ -1,7 +1,8 @@
 """Messages that could not be understood: kept with the reason, counted, bounded.
 
-The same octets sent again on the same topic are counted and kept once. Only so many are kept, the
-newest, and of their payloads only so many octets; each has the digest of the whole.
+The same octets sent again on the same topic are counted and kept once, and once more when they had
+to give way to newer ones meanwhile. Only so many are kept, the newest, and of their payloads only
+so many octets; each has the digest of the whole.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 
 from hesper_contracts.batch import MAX_PAYLOAD
 from hesper_contracts.frame import Kind
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -66,7 +67,7 @@ class DeadLetters:
                 try:
                     self._store(topic, payload, reason, digest)
                 except SQLAlchemyError:
-                    del self._seen[topic, digest]
+                    self._seen.pop((topic, digest), None)
                     raise
                 log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
         _count(topic)
@@ -99,14 +100,16 @@ class DeadLetters:
                 self._prune(session)
 
     def _prune(self, session: Session) -> None:
-        newest = select(func.max(DeadLetter.id)).scalar_subquery()
-        session.execute(delete(DeadLetter).where(DeadLetter.id <= newest - self._kept))
+        newest = session.scalar(select(func.max(DeadLetter.id))) or 0
+        too_many = DeadLetter.id <= newest - self._kept
         size = func.length(DeadLetter.payload)
         sums = select(
             DeadLetter.id, func.sum(size).over(order_by=DeadLetter.id.desc()).label("octets")
         ).subquery()
         beyond = select(sums.c.id).where(sums.c.octets > self._kept_octets)
-        session.execute(delete(DeadLetter).where(DeadLetter.id.in_(beyond)))
+        gone = delete(DeadLetter).where(or_(too_many, DeadLetter.id.in_(beyond)))
+        for topic, digest in session.execute(gone.returning(DeadLetter.topic, DeadLetter.digest)):
+            self._seen.pop((topic, digest), None)
 
 
 def _count(topic: str) -> None:
