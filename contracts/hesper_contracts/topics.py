@@ -10,7 +10,8 @@ from hesper_contracts.frame import Kind, Refused
 ROOT = "hesper/v1"
 CLOUD = "cloud"
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-METER = re.compile(r"[!-~]{1,32}")
+METER = re.compile(r'[!"$&-.0->@-\[\]-~]{1,32}')
+"""Not the signs that mean something in an address, in which a meter's page has its name."""
 UP = frozenset(
     {
         Kind.READINGS,
@@ -53,10 +54,13 @@ def meter_id(text: str) -> str:
     """Return the text if it can name a meter: its serial number, 1 to 32 printable ASCII.
 
     Raises:
-        Refused: empty, too long, or with blanks or control characters.
+        Refused: empty, too long, or with blanks, control characters or one of ``/ \\ ? # %``.
     """
     if not METER.fullmatch(text):
-        raise Refused(f"{text!r} cannot name a meter: 1 to 32 printable ASCII characters")
+        raise Refused(
+            f"{text!r} cannot name a meter: 1 to 32 printable ASCII characters, "
+            "none of them blank or / \\ ? # %"
+        )
     return text
 
 

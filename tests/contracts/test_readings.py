@@ -232,6 +232,7 @@ def test_json_mistakes_are_named(payload: bytes, reason: str) -> None:
     ("meter", "name", "value", "reason"),
     [
         ("", "1.0.1.8.0.255", "[1,0,30]", "cannot name a meter"),
+        ("M/1", "1.0.1.8.0.255", "[1,0,30]", "cannot name a meter"),
         ("M", "1.0.1.8.0", "[1,0,30]", "no logical name"),
         ("M", "01.0.1.8.0.255", "[1,0,30]", "no logical name"),
         ("M", "1_0.0.1.8.0.255", "[1,0,30]", "no logical name"),

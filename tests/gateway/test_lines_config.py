@@ -57,6 +57,7 @@ def test_an_absent_keys_file_is_named(tmp_path):
     ("model", "fields"),
     [
         (MeterConfig, {"id": "with space", "line": "a", "template": "t"}),
+        (MeterConfig, {"id": "A/1", "line": "a", "template": "t"}),
         (MeterConfig, {"id": "A" * 33, "line": "a", "template": "t"}),
         (MeterConfig, {"id": "A", "line": "a", "template": "t", "system_title": "48"}),
         (TcpLine, {"name": "a", "kind": "tcp", "host": "h", "port": 70000}),

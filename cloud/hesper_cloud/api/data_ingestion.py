@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from hesper_contracts.batch import MAX_PAYLOAD
+from hesper_contracts.topics import METER
 from pydantic import BaseModel
 
 from hesper_cloud.api.who import Have, Who
@@ -35,7 +36,7 @@ _BATCH: dict[str, Any] = {
                 "type": "object",
                 "required": ["meter", "captured_at", "values"],
                 "properties": {
-                    "meter": {"type": "string", "pattern": "^[!-~]{1,32}$"},
+                    "meter": {"type": "string", "pattern": f"^{METER.pattern}$"},
                     "captured_at": {"type": "string", "format": "date-time"},
                     "profile": {"type": "string"},
                     "clock_status": {"type": "integer"},

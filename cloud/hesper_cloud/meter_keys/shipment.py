@@ -115,8 +115,8 @@ def _meter(row: Row, seen: dict[str, int]) -> tuple[str, list[Fault]]:
     serial = row.values.get(SERIAL, "")
     try:
         meter_id(serial)
-    except Refused:
-        text = "1 to 32 printable characters without blanks are expected"
+    except Refused:  # whose words repeat what may be a key in the wrong column
+        text = "1 to 32 printable characters without blanks and / \\ ? # % are expected"
         return serial, [Fault(row.number, SERIAL, text)]
     if _NUMBER.fullmatch(serial):
         return serial, [Fault(row.number, SERIAL, _rounded())]

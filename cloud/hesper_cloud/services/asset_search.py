@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -51,12 +52,14 @@ def _gateway(row: Gateway) -> SearchHit:
 
 
 def _area(row: Area) -> SearchHit:
-    return SearchHit("area", row.name, row.name, row.parent or "", f"/meters?area={row.name}")
+    return SearchHit(
+        "area", row.name, row.name, row.parent or "", f"/meters?area={quote(row.name)}"
+    )
 
 
 def _element(row: Element) -> SearchHit:
     return SearchHit(
-        row.kind, row.id, row.name, _line(row.id, row.parent), f"/meters?feeder={row.id}"
+        row.kind, row.id, row.name, _line(row.id, row.parent), f"/meters?feeder={quote(row.id)}"
     )
 
 

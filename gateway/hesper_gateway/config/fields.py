@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
+from hesper_contracts.topics import METER
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -15,7 +16,7 @@ from pydantic import (
 )
 
 GatewayId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-MeterId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,32}$")]
+MeterId = Annotated[str, StringConstraints(pattern=f"^{METER.pattern}$")]
 LineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 SystemTitle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$", to_lower=True)]

@@ -5,6 +5,7 @@ here; the outline that comes with the console; and, without coordinates, the fee
 """
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from nicegui.page_arguments import PageArguments
 
@@ -115,7 +116,7 @@ def _schematic(branches: Sequence[Branch]) -> None:
 def _cells(depth: int, each: Branch) -> list[Cell]:
     def name() -> None:
         with box("span", "branch").style(f"padding-left: {depth * 20}px"):
-            link(each.name, f"/meters?feeder={each.id}")
+            link(each.name, f"/meters?feeder={quote(each.id)}")
 
     return [
         name,
