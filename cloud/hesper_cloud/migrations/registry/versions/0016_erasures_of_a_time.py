@@ -17,6 +17,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Goes back: orders of a time go, as without it they would be of all that a meter measured."""
+    op.execute("DELETE FROM erasures WHERE from_at IS NOT NULL OR to_at IS NOT NULL")
     with op.batch_alter_table("erasures") as erasures:
         for name in ("to_at", "from_at"):
             erasures.drop_column(name)
