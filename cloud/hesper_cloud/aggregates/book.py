@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from hesper_cloud.stores import duckdb_backup
-from hesper_cloud.stores.duckdb_file import usual_memory_mib
+from hesper_cloud.stores.duckdb_file import unavailable, usual_memory_mib
 from hesper_cloud.stores.port import StoreUnavailable
 
 Row = tuple[Any, ...]
@@ -116,7 +116,7 @@ class EnergyBook:
                 columns = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema)
                 self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
         except duckdb.Error as error:
-            raise StoreUnavailable(f"{path}: {error}") from error
+            raise unavailable(path, error) from error
 
     def close(self) -> None:
         """Writes the log into the file and closes it, if nobody else has it open."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine, select
 
+from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup.keeping import ask, rehearse
 from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import BackupError
@@ -58,8 +59,13 @@ def rehearse_(backup: Path, config: Optionally = None) -> None:
 
 
 def _made_here(settings: Settings, folder: Path) -> Path | None:
-    """Makes it in this process; None when another holds the embedded store."""
+    """Makes it in this process; None when a head end runs, by what it alone holds open.
+
+    That is the energy book in any case, and the store where it is the embedded one.
+    """
     try:
+        if settings.energy_file.exists():
+            EnergyBook(settings.energy_file).close()
         store = open_store(settings)
     except StoreInUse:
         return None

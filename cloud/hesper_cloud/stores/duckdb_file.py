@@ -75,8 +75,7 @@ class DuckDbFile:
                 self.set_aside(damage)
         except (duckdb.Error, OSError) as error:
             self._sound = False
-            kind = StoreInUse if _LOCKED in str(error) else StoreUnavailable
-            raise kind(f"{self.path}: {error}") from error
+            raise unavailable(self.path, error) from error
 
     def learn(self) -> None:
         """Reads keys, marks, stored batch ids and sealed files from the file."""
@@ -236,6 +235,12 @@ class DuckDbFile:
         """Writes the log into the file and closes it."""
         with self.lock:
             self.connection.close()
+
+
+def unavailable(path: Path, error: Exception) -> StoreUnavailable:
+    """Returns what to raise where a file cannot be opened: StoreInUse if another process has it."""
+    kind = StoreInUse if _LOCKED in str(error) else StoreUnavailable
+    return kind(f"{path}: {error}")
 
 
 def usual_memory_mib() -> int:

@@ -10,7 +10,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreInUse(StoreUnavailable):
-    """Another process has the embedded store open; only one can."""
+    """Another process has the embedded store or the energy book open; only one can."""
 
 
 class StoreRefused(StoreError):

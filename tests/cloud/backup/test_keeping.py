@@ -3,6 +3,8 @@
 import errno
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from backed_up import NOW, batch, group, restored_into
 from command_line import tell
-from hesper_cloud.backup import make
+from hesper_cloud.backup import commands, make
 from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
 from hesper_cloud.backup.sending_again import SendingAgain
 from hesper_cloud.cli import app
@@ -190,6 +192,37 @@ def test_by_command_line(head_end: Any, store: DuckDbStore, tmp_path: Path) -> N
     assert "still wanted" in restored.output
     assert "what was erased since 20" in restored.output
     assert run(app, ["restore", str(folder), "-c", str(fresh)]).exit_code != 0
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from hesper_cloud.aggregates.book import EnergyBook
+book = EnergyBook(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_head_end_on_influxdb_is_asked_by_the_command_line_too(
+    head_end: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_PATIENCE_S", 0.0)
+    settings, config = head_end.settings, tmp_path / "cloud.toml"
+    config.write_text(f'state = "{settings.state}"\nstore.kind = "influx"\n')
+    half_made = tmp_path / "out" / "hesper-20260601T120000Z.partial"  # the head end's own
+    half_made.mkdir(parents=True)
+    arguments = [sys.executable, "-c", HOLDING, str(settings.energy_file)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        asked = CliRunner().invoke(app, ["backup", str(tmp_path / "out"), "-c", str(config)])
+        other.communicate()
+    assert "was asked" in asked.output
+    with reading(head_end.databases.registry) as session:
+        (row,) = session.scalars(select(Backup)).all()
+    assert (row.state, row.folder) == ("asked", str(tmp_path / "out"))
+    assert list((tmp_path / "out").iterdir()) == [half_made]
 
 
 def test_after_a_restore_gateways_are_asked_for_what_came_since(
