@@ -103,24 +103,24 @@ class BackupKeeping:
             self._alerts.clear(GONE, at=now)
 
     def _made(self, parent: Path) -> list[Backup]:
-        """Returns the backups that are in a folder, newest first."""
-        query = select(Backup).where(Backup.state == "made").order_by(Backup.made_at.desc())
+        """Returns the backups that are in a folder, newest first, whatever the clock said."""
+        query = select(Backup).where(Backup.state == "made").order_by(Backup.id.desc())
         with reading(self._registry) as session:
             return [row for row in session.scalars(query) if Path(row.folder).parent == parent]
 
     def _is_due(self, every: timedelta) -> bool:
-        with reading(self._registry) as session:
-            made, failed = _newest(session, "made"), _newest(session, "failed")
         now = self._clock()
+        with reading(self._registry) as session:
+            made, failed = _newest(session, "made", now), _newest(session, "failed", now)
         lately = failed is not None and now - failed.made_at < _TRY_AGAIN
         return (made is None or now - made.made_at >= every) and not lately
 
     def _rehearse(self, every: timedelta) -> None:
         now = self._clock()
         with reading(self._registry) as session:
-            newest = _newest(session, "made")
+            newest = _newest(session, "made", now)
             query = select(Backup.rehearsed_at).order_by(Backup.rehearsed_at.desc())
-            last = session.scalars(query.where(Backup.rehearsed_at.is_not(None))).first()
+            last = session.scalars(query.where(Backup.rehearsed_at <= now)).first()
         if newest is None or newest.rehearsed_at is not None:
             return
         if last is not None and now - last < every:
@@ -147,8 +147,9 @@ class BackupKeeping:
     def _judge_age(self, limit: timedelta) -> None:
         now = self._clock()
         with reading(self._registry) as session:
-            made, failed = _newest(session, "made"), _newest(session, "failed")
-            first = session.scalars(select(Backup.made_at).order_by(Backup.made_at)).first()
+            made, failed = _newest(session, "made", now), _newest(session, "failed", now)
+            query = select(Backup.made_at).where(Backup.made_at <= now)
+            first = session.scalars(query.order_by(Backup.made_at)).first()
         since = made.made_at if made else first
         if since is None or now - since <= limit:
             self._alerts.clear(AGE, at=now)
@@ -227,6 +228,7 @@ def _why_gone(folder: Path) -> str | None:
         return str(error)
 
 
-def _newest(session: Session, state: str) -> Backup | None:
-    query = select(Backup).where(Backup.state == state).order_by(Backup.made_at.desc())
-    return session.scalars(query.limit(1)).first()
+def _newest(session: Session, state: str, now: datetime) -> Backup | None:
+    """Returns the newest row in a state; one of a clock that ran ahead says nothing of its age."""
+    query = select(Backup).where(Backup.state == state, Backup.made_at <= now)
+    return session.scalars(query.order_by(Backup.made_at.desc()).limit(1)).first()

@@ -71,6 +71,33 @@ def test_backups_are_made_on_schedule_rehearsed_and_let_go(kept: Kept) -> None:
     assert kept.alarms() == set()
 
 
+def test_a_clock_that_ran_ahead_for_a_while_stops_no_backups(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(9 * 365 * 24)
+    ahead = kept.rows()[-1]
+    assert (ahead.state, ahead.rehearsal) == ("made", "restored")
+    kept.turn(-9 * 365 * 24 + 25)
+    newest = kept.rows()[-1]
+    assert (newest.state, newest.made_at) == ("made", kept.clock())
+    kept.turn(200)
+    assert kept.rows()[-1].rehearsal == "restored"
+    assert ahead.id not in {row.id for row in kept.rows()}
+    shutil.rmtree(kept.folder)
+    kept.folder.touch()
+    kept.turn(60)
+    assert "backup-age" in kept.alarms()
+
+
+def test_a_clock_that_began_long_ago_lets_no_new_backup_go(kept: Kept) -> None:
+    kept.turn()
+    kept.turn(25)
+    kept.turn(-20 * 365 * 24)
+    made = [row.made_at for row in kept.rows()]
+    assert kept.clock() in made
+    kept.turn(1)
+    assert [row.made_at for row in kept.rows()] == made
+
+
 def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
     kept.turn()
     shutil.move(kept.folder, kept.folder.with_name("away"))
