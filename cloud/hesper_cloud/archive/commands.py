@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from hesper_cloud.archive import files
 from hesper_cloud.archive.adopting import adopt, forget, successor
-from hesper_cloud.archive.keeping import ArchiveError, check_mark, held, parts_of
+from hesper_cloud.archive.keeping import ArchiveError, check_mark, enter_unlisted, held, parts_of
 from hesper_cloud.archive.names import date_of, day_of
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import ArchivedPart
@@ -69,13 +69,20 @@ def adopt_(
     ] = False,
     config: Config = DEFAULT,
 ) -> None:
-    """Enters what erasures have written in place of files that a restored list names.
+    """Enters files that a restored list does not know, as those that erasures have written since.
 
-    Exits with 1 if a file that is not there has no sound later version.
+    Exits with 1 if a file that is not there has no sound later version, or one is not sound.
     """
     settings, left = Settings.load(config), 0
     folder, names = _folder(settings), _names(settings)
     with _registry(settings) as registry:
+        for day in _days(first, last):
+            try:
+                for name in enter_unlisted(folder, registry, day, datetime.now(UTC)):
+                    typer.echo(f"{name} is entered")
+            except _DAMAGED as error:
+                left += 1
+                typer.echo(f"a file of {_text(day)} is not entered: {error}", err=True)
         parts = _of_days(registry, _days(first, last))
         for part in [each for each in parts if each.name not in names]:
             try:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
+from os import SEEK_END
 
 from sqlalchemy import Engine, select
 
 from hesper_cloud.archive import files
-from hesper_cloud.archive.names import Place, date_of, day_of
+from hesper_cloud.archive.names import Place, date_of, day_of, folder_of, place_of
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.exports.targets import TargetError, opened, put
+from hesper_cloud.exports.targets import TargetError, below, opened, put, remove
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import RetentionSettings
 from hesper_cloud.stores.copying import DAY_S, Content, Counting, content
@@ -99,19 +100,20 @@ class ArchiveKeeping:
             put(f"{self._folder}/{_MARK}", [mark.encode()])
 
     def _archive(self, day: int) -> None:
+        enter_unlisted(self._folder, self._registry, day, self._clock())
         parts = parts_of(self._registry, day)
         found = iter(self._unknown(day, parts))
         first = next(found, None)
         if first is None:
             return
         counting = Counting()
-        number = parts[-1].part + 1 if parts else 0
-        name = Place(day, number).name
-        url = f"{self._folder}/{name}"
+        place = Place(day, parts[-1].part + 1 if parts else 0)
+        url = f"{self._folder}/{place.name}"
         octets = put(url, files.octets(counting.through(chain([first], found))))
         if content(files.readings(url)) != counting.content:
-            raise ArchiveError(f"{name} does not give back what was written")
-        self._enter(day, number, name, counting.content, octets)
+            remove(url)
+            raise ArchiveError(f"{place.name} does not give back what was written")
+        _enter(self._registry, place, counting.content, octets, self._clock())
 
     def _unknown(self, day: int, parts: Sequence[ArchivedPart]) -> Iterator[Reading]:
         """Yields what the store holds of a day and no part of it has, some of it in each pass.
@@ -130,20 +132,6 @@ class ArchiveKeeping:
                 digest = _same(each)
                 if _is_of(digest, number, passes) and digest not in known:
                     yield each
-
-    def _enter(self, day: int, number: int, name: str, held: Content, octets: int) -> None:
-        part = ArchivedPart(
-            day=day,
-            part=number,
-            name=name,
-            readings=held.readings,
-            revisions=held.revisions,
-            sha256=held.sha256,
-            octets=octets,
-            archived_at=self._clock(),
-        )
-        with writing(self._registry) as session:
-            session.add(part)
 
 
 def is_used(registry: Engine) -> bool:
@@ -167,6 +155,48 @@ def parts_of(registry: Engine, day: int) -> list[ArchivedPart]:
     query = select(ArchivedPart).where(ArchivedPart.day == day).order_by(ArchivedPart.part)
     with reading(registry) as session:
         return list(session.scalars(query))
+
+
+def enter_unlisted(folder: str, registry: Engine, day: int, at: datetime) -> list[str]:
+    """Enters the files of a day whose part the list does not know; returns their names.
+
+    Archiving was killed, or the list is of before: it was restored, or taken back to a version
+    without one. What such a file holds may be nowhere else, so none is written in its place.
+
+    Raises:
+        ArchiveError: one does not hold what it says.
+        TargetError: one cannot be read, or is damaged.
+    """
+    listed = {part.part for part in parts_of(registry, day)}
+    newest: dict[int, Place] = {}
+    for name in below(f"{folder}/{folder_of(day)}"):
+        place = place_of(f"{folder_of(day)}/{name}")
+        if place is not None and place.part not in listed:
+            newest[place.part] = max(place, newest.get(place.part, place))
+    for place in newest.values():
+        url = f"{folder}/{place.name}"
+        found = content(files.readings(url))
+        if files.said(url) not in (None, found):
+            raise ArchiveError(f"{place.name} does not hold what it says")
+        with opened(url) as file:
+            octets = file.seek(0, SEEK_END)
+        _enter(registry, place, found, octets, at)
+    return [place.name for place in newest.values()]
+
+
+def _enter(registry: Engine, place: Place, held: Content, octets: int, at: datetime) -> None:
+    part = ArchivedPart(
+        day=place.day,
+        part=place.part,
+        name=place.name,
+        readings=held.readings,
+        revisions=held.revisions,
+        sha256=held.sha256,
+        octets=octets,
+        archived_at=at,
+    )
+    with writing(registry) as session:
+        session.add(part)
 
 
 def held(part: ArchivedPart) -> Content:

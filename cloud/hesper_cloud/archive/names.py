@@ -25,12 +25,17 @@ class Place(NamedTuple):
     def name(self) -> str:
         """The file's path below the archive's folder."""
         version = f"-{self.version}" if self.version else ""
-        return f"day={date_of(self.day):%Y-%m-%d}/readings-{self.part}{version}.parquet"
+        return f"{folder_of(self.day)}/readings-{self.part}{version}.parquet"
 
     @property
     def next(self) -> "Place":
         """The version that comes after this one."""
         return self._replace(version=self.version + 1)
+
+
+def folder_of(day: int) -> str:
+    """Returns the folder of a day's files, below the archive's own."""
+    return f"day={date_of(day):%Y-%m-%d}"
 
 
 def place_of(name: str) -> Place | None:

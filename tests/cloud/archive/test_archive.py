@@ -15,14 +15,14 @@ from hesper_cloud.archive.keeping import ArchiveKeeping
 from hesper_cloud.db import migrate
 from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.archive import ArchivedPart, archived_before
-from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.settings import RetentionSettings, StoreSettings
 from hesper_cloud.stores import copying
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.port import Block, Group, Quantity, ReadingStore
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 DAY = 86_400
 MARCH = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
@@ -213,6 +213,25 @@ def test_killed_between_archiving_and_letting_go_nothing_is_lost_or_doubled(
     assert stored(archive.store) == []
 
 
+def test_files_that_the_list_has_forgotten_are_entered_and_not_overwritten(
+    archive: Archive,
+) -> None:
+    archive.put(block(MARCH, 24), block(MARCH, 24, meter="M2"))
+    before = stored(archive.store)
+    archive.keeping.turn()
+    migrate.go_back(archive.registry, "registry", "0019")
+    migrate.upgrade(archive.registry, "registry")
+    archive.start()
+    archive.put(block(MARCH, 2, meter="M2"), block(MARCH, 1, meter="M3"))
+    archive.keeping.turn()
+    assert [(part.name, part.readings) for part in archive.parts()] == [
+        ("day=2026-03-01/readings-0.parquet", 48), ("day=2026-03-01/readings-1.parquet", 1)
+    ]  # fmt: skip
+    assert archive.readings()[:48] == before
+    assert archive.readings()[48].meter == "M3"
+    assert stored(archive.store) == []
+
+
 def test_an_archive_that_is_not_where_it_was_takes_nothing(archive: Archive) -> None:
     archive.put(block(MARCH, 24))
     archive.keeping.turn()
@@ -270,6 +289,24 @@ def test_the_archive_is_listed_checked_and_unpacked(site: Site, tmp_path: Path) 
     told = tell(site.config, "archive", "check", *span)
     assert told.returncode == 1
     assert "day=2026-03-01" in told.stderr
+
+
+def test_files_that_the_list_has_forgotten_are_adopted(site: Site) -> None:
+    span = ("2026-03-01", "2026-03-31")
+    before = tell(site.config, "archive", "list", *span).stdout
+    registry = open_engine(str(site.archive.registry.url))
+    with writing(registry) as session:
+        session.execute(delete(ArchivedPart))
+    registry.dispose()
+    told = tell(site.config, "archive", "adopt", *span)
+    assert "day=2026-03-02/readings-0.parquet is entered" in told.stdout
+    assert told.returncode == 0
+    assert tell(site.config, "archive", "list", *span).stdout == before
+    (site.archive.folder / "day=2026-03-03").mkdir()
+    (site.archive.folder / "day=2026-03-03/readings-0.parquet").write_bytes(b"PAR1 and no more")
+    damaged = tell(site.config, "archive", "adopt", *span)
+    assert "a file of 2026-03-03 is not entered" in damaged.stderr
+    assert damaged.returncode == 1
 
 
 def test_an_export_of_what_has_left_says_where_it_is(site: Site, tmp_path: Path) -> None:
