@@ -1,14 +1,17 @@
 """The migrations and the models say the same, and the engines keep their promises."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 NOW = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
@@ -32,6 +35,18 @@ def test_migrations_build_what_the_models_say(tmp_path, database, metadata):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_of_two_that_migrate_at_once_one_waits_for_the_other(tmp_path):
+    first, second = engine_in(tmp_path), engine_in(tmp_path)
+    begins = threading.Event()
+    event.listen(second, "begin", lambda _: begins.set(), insert=True)
+    with ThreadPoolExecutor() as threads, migrate.changing(first) as connection:
+        other = threads.submit(migrate.upgrade, second, "registry")
+        assert begins.wait(60)
+        command.upgrade(migrate.history("registry", connection), "head")
+    other.result()
+    assert migrate.revision_of(second) == migrate.newest("registry")
 
 
 def test_pragmas_are_set_on_every_connection(tmp_path):

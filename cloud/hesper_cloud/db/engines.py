@@ -95,13 +95,23 @@ def reading(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """Yields a session that holds the write lock; commits at the end, rolls back on an error."""
-    with engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"}) as connection:
+    with connected_to_write(engine) as connection:
         with Session(connection, expire_on_commit=False) as session, session.begin():
-            if engine.dialect.name == "postgresql":
-                session.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
+            take_write_lock(connection)
             yield session
         if connection.in_transaction():
             connection.commit()
+
+
+def connected_to_write(engine: Engine) -> Connection:
+    """Returns a connection whose transactions begin with SQLite's write lock."""
+    return engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"})
+
+
+def take_write_lock(connection: Connection) -> None:
+    """Takes the write lock of PostgreSQL until the transaction ends; SQLite's is held by then."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
 
 
 def batched(keys: Sequence[T], size: int = PER_QUERY) -> Iterator[Sequence[T]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from hesper_cloud.db.engines import connected_to_write, take_write_lock
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -79,14 +81,17 @@ def go_back(engine: Engine, database: Database, revision: str) -> None:
 
 @contextmanager
 def changing(engine: Engine) -> Iterator[Connection]:
-    """Yields a connection in a transaction for changes of tables.
+    """Yields a connection in a transaction for changes of tables, one process after the other.
+
+    Who comes second, at a start of several for example, finds that all is done.
 
     SQLite changes a table by making it anew, and its rows must not be missed meanwhile by those
     that refer to them: so foreign keys are looked at once, at the end.
     """
-    with engine.connect() as connection:
+    with connected_to_write(engine) as connection:
         if engine.dialect.name != "sqlite":
             with connection.begin():
+                take_write_lock(connection)
                 yield connection
             return
         driver: Any = connection.connection.driver_connection
