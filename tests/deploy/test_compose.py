@@ -13,6 +13,7 @@ import yaml
 HERE = Path(__file__).parent
 SCHEMA_SHA256 = "d549057ebc2925f39f62799eab0db7b9e2c18b35b6c00595199116da3ed10e64"
 SERVICES = ("broker", "influx", "cloud", "authority", "gateway")
+OPERATOR = "operator"  # who runs a command in it ends it again
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +45,38 @@ def test_the_schema_would_notice(compose, schema, wrong):
 
 
 def test_every_part_is_there(compose):
-    assert tuple(compose["services"]) == SERVICES
+    started = [name for name, each in compose["services"].items() if "profiles" not in each]
+    assert (tuple(started), [*compose["services"]]) == (
+        SERVICES,
+        [*SERVICES[:4], OPERATOR, "gateway"],
+    )
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, OPERATOR])
 def test_a_service_may_do_little(compose, name):
     service = compose["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["user"].startswith("${HESPER_UID:?")
+    assert not {"privileged", "network_mode", "pid", "cap_add"} & service.keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_watched_and_started_again(compose, name):
+    service = compose["services"][name]
     assert service["restart"] == "unless-stopped"
     assert service["healthcheck"]["test"][0] == "CMD"
-    assert not {"privileged", "network_mode", "pid", "cap_add"} & service.keys()
+
+
+def test_the_operator_is_there_for_a_command_and_has_the_whole_site(compose):
+    operator = compose["services"][OPERATOR]
+    assert (operator["restart"], operator["profiles"]) == ("no", [OPERATOR])
+    held = {
+        each for name in ("cloud", "authority") for each in compose["services"][name]["volumes"]
+    }
+    writable = {each for each in held if each.startswith("${") and not each.endswith(":ro")}
+    assert set(operator["volumes"]) == writable
 
 
 def test_nothing_is_published_beyond_loopback(compose):
@@ -66,7 +86,7 @@ def test_nothing_is_published_beyond_loopback(compose):
 
 def test_only_the_head_end_reaches_the_store(compose):
     on_store = {name for name, each in compose["services"].items() if "store" in each["networks"]}
-    assert on_store == {"influx", "cloud"}
+    assert on_store == {"influx", "cloud", OPERATOR}
     assert compose["networks"]["store"]["internal"] is True
     assert compose["networks"]["mqtt"]["internal"] is True
 
