@@ -182,17 +182,18 @@ class DialIn:
             raise LineDown("the caller does not say who it is") from error
 
     async def _admit(self, meter_id: str, call: IncomingCall) -> None:
-        """Let the newest call of a meter take the place of the one before."""
-        before = self._calls.get(meter_id)
+        """Let the newest call of a meter take the place of those before."""
+        before, waiting = self._calls.get(meter_id), self._newer.pop(meter_id, None)
+        replaced = [waiting]
         if before is not None and before.in_use and not before.closed:
-            replaced = self._newer.get(meter_id)
             self._newer[meter_id] = call
         else:
-            replaced = before
+            replaced.append(before)
             self._calls[meter_id] = call
             self._tell(meter_id)
-        if replaced is not None:
-            await replaced.channel.release(broken=True)
+        for each in replaced:
+            if each is not None:
+                await each.channel.release(broken=True)
 
     def _tell(self, meter_id: str) -> None:
         if meter_id in self._expected:

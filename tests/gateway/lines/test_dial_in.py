@@ -245,6 +245,25 @@ async def test_a_newer_call_waits_for_what_is_under_way_on_the_older(listening, 
     assert await channel.read(5) == wrap(1, 16, b"new")
 
 
+async def test_the_newest_call_stays_when_the_one_in_use_ended_before_it(listening):
+    dial_in, call = await listening()
+    first = await call()
+    await dial_in.called_ids.get()
+    channel = await dial_in.open(METER, 5)
+    replaced, second = await call(), await call()
+    assert await replaced.is_hung_up_on()
+    first.writer.close()
+    with pytest.raises(LineDown):
+        await channel.read(5)
+    third = await call()
+    assert await dial_in.called_ids.get() == "M1"
+    await channel.release(broken=True)
+    assert await second.is_hung_up_on()
+    channel = await dial_in.open(METER, 5)
+    await third.say(wrap(1, 16, b"third"))
+    assert await channel.read(5) == wrap(1, 16, b"third")
+
+
 async def test_who_uses_a_call_learns_that_it_has_ended(listening):
     dial_in, call = await listening()
     caller = await call()
