@@ -89,9 +89,10 @@ class PushPort:
 
         async def sink(octets: bytes) -> None:
             nonlocal heard_at
-            silent_s, heard_at = time.monotonic() - heard_at, time.monotonic()
-            found = receiver.finish() if silent_s > SILENCE_S or not octets else []
+            is_silent = time.monotonic() - heard_at > SILENCE_S
+            found = receiver.finish() if is_silent or not octets else []
             await self._take(found + receiver.receive(octets))
+            heard_at = time.monotonic()  # what came while rows waited for room was no silence
 
         return sink
 

@@ -5,6 +5,7 @@ import itertools
 import socket
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 from hesper_contracts.quality import Quality
@@ -21,7 +22,7 @@ from hesper_gateway.lines.listening import TcpEar, UdpEar
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
-from hesper_gateway.push import PushPort
+from hesper_gateway.push import SILENCE_S, PushPort
 from hesper_gateway.push_owner import PushMeter
 from hesper_sim import capture
 
@@ -286,6 +287,30 @@ async def test_pushes_over_tcp_wait_for_room_in_the_outbox(bench, monkeypatch):
     (section,) = bench.held.sections
     assert (section.quantities[0].scaler, section.quantities[0].unit) == (0, 30)
     assert section.rows[0].values == [[7]]
+
+
+async def test_the_rest_of_a_push_arrives_while_another_waits_for_room(
+    bench, wrapper_port, monkeypatch
+):
+    steady_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: steady_s)
+    monkeypatch.setattr("hesper_gateway.push.FULL_PAUSE_S", 0)
+    monkeypatch.setattr("hesper_gateway.push.time", clock)
+    first, second = (
+        wrap(1, 102, notification(("1.0.1.8.0.255", axdr.double_long_unsigned(number))))
+        for number in (7, 8)
+    )
+    bench.held.full = OutboxFull("no room")
+    listener = wrapper_port()
+    sink = listener.new_sink()
+    taking = asyncio.create_task(sink(first + second[:20]))
+    await bench.held.until(lambda held: held.events)
+    steady_s = SILENCE_S + 60
+    bench.held.full = None
+    await taking
+    await sink(second[20:])
+    assert [each.rows[0].values for each in bench.held.sections] == [[[7]], [[8]]]
+    assert not listener.dropped
 
 
 @pytest.mark.parametrize(
