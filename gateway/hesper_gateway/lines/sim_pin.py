@@ -1,11 +1,14 @@
 """A SIM's PIN is tried once: three wrong ones lock it, and somebody must drive there.
 
 Each try is written down before it is made. One that was refused is never made again, not after a
-restart either, until the file with the PIN has changed; one whose outcome a crash has hidden is
-made once more, so that two of the three tries are spent at most.
+restart either, until what stands in the file with the PIN has changed; one whose outcome a crash
+has hidden is made once more, so that two of the three tries are spent at most. A file that was only
+written again is the same: deployments do that, and service managers that hand over credentials do
+it at every start. What is written down of a PIN that was accepted is deleted.
 """
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from hesper_gateway.errors import ConfigError
@@ -30,6 +33,7 @@ class SimPin:
         self._name = f"sim-pin/{modem}"
         self._path = path
         self._ledger = ledger
+        self._tried = ""
 
     async def take(self) -> str:
         """Return the PIN for one try, which is written down.
@@ -45,16 +49,19 @@ class SimPin:
         if pin is None or _PIN.fullmatch(pin) is None:
             raise SimUnusable("the SIM asks for its PIN: a pin_file with digits is needed, 4 to 8")
         before = self._ledger.noted(self._name)
-        stamp = self._stamp()
+        self._tried = stamp = self._stamp()
         if before in {f"{stamp} {_REFUSED}", f"{stamp} {_UNKNOWN_TWICE}"}:
-            raise SimUnusable(f"its PIN was refused before; correct {self._path}")
+            raise SimUnusable(
+                f"its PIN was refused before; correct {self._path}, or if it is right because "
+                "the SIM is another now, add a line below it"
+            )
         again = before == f"{stamp} {_UNKNOWN_ONCE}"
         await self._ledger.note(self._name, f"{stamp} {_UNKNOWN_TWICE if again else _UNKNOWN_ONCE}")
         return pin
 
     async def refused(self) -> None:
         """Write down that the try was refused."""
-        await self._ledger.note(self._name, f"{self._stamp()} {_REFUSED}")
+        await self._ledger.note(self._name, f"{self._tried} {_REFUSED}")
 
     async def accepted(self) -> None:
         """Write down that the PIN is right."""
@@ -62,4 +69,5 @@ class SimPin:
             await self._ledger.note(self._name, "")
 
     def _stamp(self) -> str:
-        return str(self._path.stat().st_mtime_ns) if self._path is not None else ""
+        """Return what tells one content of the file from another."""
+        return sha256(self._path.read_bytes()).hexdigest() if self._path is not None else ""

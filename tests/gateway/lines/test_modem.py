@@ -1,6 +1,7 @@
 """A modem on a pseudo-terminal: SIM, network, short messages and calls, and what goes wrong."""
 
 import asyncio
+import os
 
 import pytest
 from hesper_dlms.mode_e import MeterSignOn
@@ -105,6 +106,29 @@ async def test_a_wrong_pin_is_tried_once_also_after_a_restart(
     assert told[0][0] == "gateway.sim_unusable"
     assert "16 (incorrect PIN)" in told[0][1]
     assert "1234" not in caplog.text + str(told)
+
+
+async def test_a_wrong_pin_is_tried_once_also_when_its_file_was_written_again(
+    modem, port_on, pin_file, meter_config
+):
+    modem.sim, modem.pin = "SIM PIN", "9999"
+    for written_at in (1_000, 2_000, 3_000):
+        pin_file.write_text("1234\n")
+        os.utime(pin_file, (written_at, written_at))
+        with pytest.raises(SimUnusable):
+            await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
+    assert modem.asked.count('AT+CPIN="1234"') == 1
+
+
+async def test_a_refused_pin_may_be_right_for_another_sim(modem, port_on, pin_file, meter_config):
+    modem.sim, modem.pin = "SIM PIN", "9999"
+    for says in ("refused its PIN", "if it is right .* add a line"):
+        with pytest.raises(SimUnusable, match=says):
+            await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
+    modem.pin = "1234"
+    pin_file.write_text("1234\nthe SIM of May\n")
+    await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
+    assert len(modem.messages) == 1
 
 
 async def test_a_corrected_pin_is_tried(modem, port_on, pin_file, meter_config):
