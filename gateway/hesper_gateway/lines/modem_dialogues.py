@@ -136,15 +136,15 @@ class Modem:
                     raise
                 yield from self.port.quiet(self._pace.pause_s)
                 continue
-            match said:
+            match said[-1:]:  # a SIM that starts says so unasked, in the same words
                 case ["READY"]:
                     return True
                 case ["SIM PIN"]:
                     return False
                 case ["SIM PUK"]:
                     raise SimUnusable("the SIM is locked: it asks for its PUK")
-                case _:
-                    raise SimUnusable(f"the SIM asks for {', '.join(said) or 'something unsaid'}")
+                case other:
+                    raise SimUnusable(f"the SIM asks for {' '.join(other) or 'something unsaid'}")
         raise ModemFailed("the SIM stays busy")
 
     def enter_pin(self, pin: str) -> Dialogue[None]:

@@ -170,6 +170,15 @@ async def test_a_sim_that_cannot_be_used_calls_a_person(modem, port_on, meter_co
     assert modem.messages == []
 
 
+@pytest.mark.parametrize("before", ["READY", "NOT READY", "SIM PIN"])
+async def test_what_a_sim_that_starts_says_unasked_is_not_its_answer(
+    modem, port_on, meter_config, before
+):
+    modem.answers["AT+CPIN?"] = f"+CPIN: {before}\r\n\r\n+CPIN: READY\r\n\r\nOK"
+    await port_on().send_message(meter_config(), "WAKEUP")
+    assert len(modem.messages) == 1
+
+
 async def test_a_busy_sim_is_waited_for(modem, port_on, meter_config):
     modem.sim = "+CME ERROR: 14"
     with pytest.raises(ModemFailed, match="stays busy"):
