@@ -22,6 +22,7 @@ from hesper_dlms.errors import DecodeError
 from hesper_dlms.oneshot import PushedMessage, PushReceiver
 from hesper_dlms.push import PushedReading
 
+from hesper_gateway.database import StorageFull
 from hesper_gateway.gathering import Find, Gathering
 from hesper_gateway.lines.listening import Ear, Sink
 from hesper_gateway.outbox import OutboxFull
@@ -39,6 +40,7 @@ SILENCE_S = 5.0
 """After this long without an octet, what is incomplete stays incomplete."""
 REPORT_S = 300.0
 FULL_PAUSE_S = 1.0
+UNTOLD_MAX = 1000
 
 
 class PushPort:
@@ -75,6 +77,7 @@ class PushPort:
         self._received_counters: dict[bytes, int] = {}
         self._identified: set[str] = set()
         self._left_out_told: set[tuple[str, bytes]] = set()
+        self._untold: list[Event] = []
         self._reported_count = 0
         self._reported_at = float("-inf")
 
@@ -106,10 +109,19 @@ class PushPort:
                 self._drop(str(getattr(item, "reason", item)))
         events += self._report()
         try:
-            if events:
-                await self._outbox.append_events(events)
+            await self._tell(events)
         finally:  # whatever became of the events: rows are said only once
             await self._store(finds)
+
+    async def _tell(self, events: list[Event]) -> None:
+        """Store events; what a full disk has no room for is told with the next push."""
+        waiting, self._untold = self._untold + events, []
+        try:
+            if waiting:
+                await self._outbox.append_events(waiting)
+        except StorageFull as full:  # no reason to end the stream that brings the pushes
+            self._untold = (waiting + self._untold)[-UNTOLD_MAX:]
+            log.debug("line %s: %d events wait: %s", self.name, len(self._untold), full)
 
     def _place(self, message: PushedMessage, finds: list[Find], events: list[Event]) -> None:
         """Add what one message tells to the finds and events."""

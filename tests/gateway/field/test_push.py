@@ -376,12 +376,34 @@ def test_a_meter_that_cannot_be_heard_is_refused_at_the_start(
         PushPort("push", NoEar(), [change(wrapper_meter(bench))], None, bench.held, bench.now)
 
 
-async def test_rows_are_kept_even_when_there_is_no_room_for_events(bench, port):
+async def test_a_full_disk_ends_no_stream_and_events_are_told_once_there_is_room(
+    bench, monkeypatch
+):
     async def full(new, progress=None):
+        bench.held.refused += 1
+        bench.held.changed.set()
         raise StorageFull("not even the ballast")
 
-    bench.held.append_events = full
-    each = next(each for each in CAPTURES.values() if not each.encryption_key)
-    with pytest.raises(StorageFull):
-        await port(each).new_sink()(each.octets(next(SECONDS)))
-    assert stored(bench)
+    with_room, bench.held.append_events = bench.held.append_events, full
+    ear = TcpEar(PushTcpLine(name="push", kind="push-tcp", port=0))
+    gathering = Gathering(bench.held, window_s=0)
+    listener = PushPort("push", ear, [wrapper_meter(bench)], gathering, bench.held, bench.now)
+    first, second = (
+        wrap(1, 102, notification(("1.0.1.8.0.255", axdr.double_long_unsigned(number))))
+        for number in (7, 8)
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(gathering.run()), tasks.create_task(listener.run())]
+        await ear.listening.wait()
+        _, writer = await asyncio.open_connection("127.0.0.1", ear.port)
+        writer.write(first + second[:20])
+        await bench.held.until(lambda held: held.refused and held.sections)
+        bench.held.append_events = with_room
+        writer.write(second[20:])
+        await bench.held.until(lambda held: len(held.sections) == 2)
+        writer.close()
+        await writer.wait_closed()
+        for task in running:
+            task.cancel()
+    assert [each.rows[0].values for each in bench.held.sections] == [[[7]], [[8]]]
+    assert [each.code for each in bench.held.events] == ["meter.identified"]
