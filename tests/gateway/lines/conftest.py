@@ -106,9 +106,12 @@ class AtModem:
         self.changed.set()
 
     def _pass_on(self, octets: bytes) -> None:
-        if octets == b"+++":
+        _, escape, after = octets.partition(b"+++")  # a busy machine reads more than that at once
+        if escape:
             self.in_call = False
             self.say("OK")
+            self._heard = after
+            self._obey()
             return
         if self.sign_on is not None and not self.sign_on.signed_on:
             loop = asyncio.get_running_loop()
