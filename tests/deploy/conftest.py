@@ -32,13 +32,21 @@ _WALL = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 
 
 @pytest.fixture(scope="session")
-def wall() -> Callable[[Path], list[str]]:
+def wall(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], list[str]]:
     """Words before a command that keep it from writing into a folder, where the machine can."""
     unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
-    tried = subprocess.run([*unshare, "true"], capture_output=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"no file systems of one's own here: {tried.stderr.decode().strip()}")
-    return lambda folder: [*unshare, "sh", "-c", _WALL, str(folder)]
+
+    def before(folder: Path) -> list[str]:
+        return [*unshare, "sh", "-c", _WALL, str(folder)]
+
+    trial = [*before(tmp_path_factory.mktemp("walled")), "true"]
+    try:
+        subprocess.run(trial, capture_output=True, check=True, text=True)
+    except FileNotFoundError as error:
+        pytest.skip(f"no file systems of one's own here: {error}")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no file systems of one's own here: {error.stderr.strip()}")
+    return before
 
 
 class Ports(NamedTuple):
