@@ -20,6 +20,10 @@ KeysAtMeter = Literal["old", "new", "either"]
 ``either``: not known yet, the gateway keeps both and tries both."""
 
 
+READY_FOR_RECONNECTION = 2
+"""control_state of a meter that waits for a push of its button (class 70, attribute 3)."""
+
+
 class RelayReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A relay as its meter reports it (IEC 62056-6-2, class 70, attributes 2 and 3).
 

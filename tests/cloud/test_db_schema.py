@@ -1,17 +1,15 @@
 """The migrations and the models say the same, and the engines keep their promises."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
-from sqlalchemy import Engine, event, insert, select, text
+from migrating import upgrade_both
+from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 NOW = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
@@ -39,13 +37,7 @@ def test_migrations_build_what_the_models_say(tmp_path, database, metadata):
 
 def test_of_two_that_migrate_at_once_one_waits_for_the_other(tmp_path):
     first, second = engine_in(tmp_path), engine_in(tmp_path)
-    begins = threading.Event()
-    event.listen(second, "begin", lambda _: begins.set(), insert=True)
-    with ThreadPoolExecutor() as threads, migrate.changing(first) as connection:
-        other = threads.submit(migrate.upgrade, second, "registry")
-        assert begins.wait(60)
-        command.upgrade(migrate.history("registry", connection), "head")
-    other.result()
+    upgrade_both(first, second)
     assert migrate.revision_of(second) == migrate.newest("registry")
 
 

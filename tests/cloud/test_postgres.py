@@ -29,7 +29,8 @@ from hesper_cloud.long_jobs.running import Runner
 from hesper_cloud.settings import DatabaseSettings, Settings
 from hesper_contracts.frame import Refused
 from hesper_contracts.json_columns import open_
-from sqlalchemy import create_engine, event, inspect, make_url, select
+from migrating import upgrade_both
+from sqlalchemy import create_engine, inspect, make_url, select
 from sqlalchemy.exc import InternalError, ProgrammingError
 
 pytestmark = pytest.mark.integration
@@ -90,15 +91,10 @@ def test_the_same_migrations_go_forward_and_back(
 
 
 def test_of_two_that_migrate_at_once_one_waits_for_the_other(postgres_database: Databases) -> None:
-    url, begins = postgres_database(), threading.Event()
+    url = postgres_database()
     first, second = open_engine(url), open_engine(url)
-    event.listen(second, "begin", lambda _: begins.set())
     try:
-        with ThreadPoolExecutor() as threads, migrate.changing(first) as connection:
-            other = threads.submit(migrate.upgrade, second, "registry")
-            assert begins.wait(60)
-            command.upgrade(migrate.history("registry", connection), "head")
-        other.result()
+        upgrade_both(first, second)
         assert migrate.revision_of(second) == migrate.newest("registry")
     finally:
         first.dispose()

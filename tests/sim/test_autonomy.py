@@ -153,13 +153,17 @@ def test_the_limiter_obeys_the_control_mode_and_its_own_actions(world):
     assert not world.meter.output
 
 
-def test_a_single_action_is_executed_once_and_also_when_it_was_slept_through(world):
-    due = (START + timedelta(minutes=5)).astimezone(ZoneInfo("Europe/Berlin"))
+def plan_single_action(world, due):
     when = axdr.structure(
         axdr.octet_string(bytes((due.hour, due.minute, due.second, 0))),
         axdr.octet_string(due.year.to_bytes(2, "big") + bytes((due.month, due.day, 0xFF))),
     )
     world.set(22, "0.0.15.0.1.255", 4, axdr.array(when))
+
+
+def test_a_single_action_is_executed_once_and_also_when_it_was_slept_through(world):
+    due = (START + timedelta(minutes=5)).astimezone(ZoneInfo("Europe/Berlin"))
+    plan_single_action(world, due)
     world.pass_s(200)
     assert world.meter.output
     world.now += 200
@@ -189,11 +193,7 @@ def test_the_passive_calendar_takes_over_at_its_time(world):
 
 def test_schedules_go_by_the_meters_own_clock(world):
     due = (START + timedelta(minutes=5)).astimezone(ZoneInfo("Europe/Berlin"))
-    when = axdr.structure(
-        axdr.octet_string(bytes((due.hour, due.minute, due.second, 0))),
-        axdr.octet_string(due.year.to_bytes(2, "big") + bytes((due.month, due.day, 0xFF))),
-    )
-    world.set(22, "0.0.15.0.1.255", 4, axdr.array(when))
+    plan_single_action(world, due)
     local = CosemDateTime.from_datetime(due).without_deviation().to_octets()
     world.set(20, CALENDAR, 6, axdr.octet_string(b"WINTER"))
     world.set(20, CALENDAR, 10, axdr.octet_string(local))

@@ -12,7 +12,12 @@ from typing import Any
 
 import msgspec
 from hesper_contracts import jsonbody
-from hesper_contracts.results import CommandResult, Findings, without_conversation
+from hesper_contracts.results import (
+    READY_FOR_RECONNECTION,
+    CommandResult,
+    Findings,
+    without_conversation,
+)
 
 from hesper_cloud.authority.kinds import (
     ACTIVATE,
@@ -32,7 +37,6 @@ from hesper_cloud.worded import later, worded
 
 CLOCK_RIGHT_MS = 2_000
 """How far off a clock may be when it is read back after it was set."""
-_READY_FOR_RECONNECTION = 2
 _VERIFIED = 3
 """image_transfer_status, class 18: verification successful."""
 _CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -44,7 +48,7 @@ def reached(kind: str, output: bool, control: int | None) -> bool:
     A meter that waits for its customer's push of a button (control state 2, ready for
     reconnection) has done what a reconnect asks of it, and not what a disconnect does.
     """
-    waits = control == _READY_FOR_RECONNECTION
+    waits = control == READY_FOR_RECONNECTION
     if kind in (RECONNECT, ARM):
         return output or waits
     return kind == READ or not (output or waits)

@@ -54,13 +54,12 @@ class StatusIn:
         if not all(0 <= count <= _MAX_COUNT for count in counts):
             raise Refused("a count that is none")
         with writing(self._engine) as session:
-            row = session.get(Gateway, message.gateway)
-            if row is None:
-                now = datetime.now(UTC)
-                row = Gateway(id=message.gateway, state="unknown", first_seen_at=now, attributes={})
-                session.add(row)
             now = datetime.now(UTC)
             heard_at = min(found.sent_at, now) if message.retained else now
+            row = session.get(Gateway, message.gateway)
+            if row is None:
+                row = Gateway(id=message.gateway, state="unknown", first_seen_at=now, attributes={})
+                session.add(row)
             if message.retained and _is_known(row, found, heard_at):
                 return
             if not _is_outlived(row, found):

@@ -128,7 +128,7 @@ class _Collecting:
         """Yields the rows of a table about the person's meters, each in its time."""
         for holding in self._held:
             query = select(model).where(model.meter == holding.meter).order_by(moment)
-            yield from session.scalars(_within(query, moment, holding))
+            yield from session.scalars(query.where(*_extent(holding).terms(moment)))
 
     def _history(self, session: Session) -> Iterator[AssetChange]:
         own = select(AssetChange).where(
@@ -140,7 +140,7 @@ class _Collecting:
                 AssetChange.kind == "meter", AssetChange.asset == holding.meter
             )
             query = query.order_by(AssetChange.id)
-            for row in session.scalars(_within(query, AssetChange.at, holding)):
+            for row in session.scalars(query.where(*_extent(holding).terms(AssetChange.at))):
                 if row.at == holding.since:
                     session.expunge(row)
                     row.before = {}  # of whoever had the meter until then
@@ -160,7 +160,7 @@ class _Collecting:
         known = select(MeterProfile.profile).where(MeterProfile.meter == holding.meter)
         with reading(self._kept.registry) as session:
             profiles = {LOAD_PROFILE, REGISTER_SNAPSHOT, *session.scalars(known)}
-        start, end = Extent(holding.meter, holding.since, holding.until).bounds
+        start, end = _extent(holding).bounds
         for profile in sorted(profiles):
             parts = self._kept.store.rows(profile, start, end, [holding.meter])
             first = next(parts, None)
@@ -197,10 +197,8 @@ class _Collecting:
         self._counts[name.removesuffix(".csv")] = count
 
 
-def _within(query: Any, moment: Any, holding: Holding) -> Any:
-    if holding.since is not None:
-        query = query.where(moment >= holding.since)
-    return query if holding.until is None else query.where(moment < holding.until)
+def _extent(holding: Holding) -> Extent:
+    return Extent(holding.meter, holding.since, holding.until)
 
 
 def _looked(holding: Holding) -> ColumnElement[bool]:
@@ -208,8 +206,7 @@ def _looked(holding: Holding) -> ColumnElement[bool]:
 
     One that names no range was at what was newest then.
     """
-    extent = Extent(holding.meter, holding.since, holding.until)
-    no_range = and_(DataAccess.from_at.is_(None), *extent.terms(DataAccess.last_at))
+    no_range = and_(DataAccess.from_at.is_(None), *_extent(holding).terms(DataAccess.last_at))
     since = [] if holding.since is None else [DataAccess.to_at > holding.since]
     until = [] if holding.until is None else [DataAccess.from_at < holding.until]
     return or_(no_range, and_(DataAccess.from_at.is_not(None), *since, *until))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from hesper_contracts.results import READY_FOR_RECONNECTION
 from hesper_dlms import axdr
 from hesper_dlms.apdu import CosemAttribute, CosemMethod
 from hesper_dlms.errors import DecodeError, ServiceError
@@ -25,7 +26,6 @@ from hesper_gateway.templates.model import TimesTemplate
 _CLASS = 70
 _OUTPUT_STATE, _CONTROL_STATE, _CONTROL_MODE = 2, 3, 4
 _WAITS_FOR_BUTTON = frozenset({1, 3, 5, 6})
-READY_FOR_RECONNECTION = 2
 
 
 Permit = Callable[[], None]

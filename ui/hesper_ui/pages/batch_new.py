@@ -85,8 +85,7 @@ class _Form:
                 made = await service.propose(await self._desk.actor(), order, self._key)
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
-            if not isinstance(refusal, Unavailable):  # which nobody knows to have arrived
-                self._key = uuid.uuid4().hex
+            self._key = key_after(refusal, self._key)
             self._allow(True)
             return
         ui.navigate.to(f"/batches/{made.id}")
@@ -108,6 +107,11 @@ class _Form:
             per_hour=whole(self._terms["per_hour"]),
             stop_percent=whole(self._terms["stop_percent"]),
         )
+
+
+def key_after(refusal: ServiceError, key: str) -> str:
+    """Returns the key of the next try: the same while nobody knows whether this one arrived."""
+    return key if isinstance(refusal, Unavailable) else uuid.uuid4().hex
 
 
 def chosen(kept: Selection | None, check: Callable[[], object]) -> ui.textarea | None:

@@ -12,11 +12,11 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs.sheet import choice, entry
 from hesper_ui.dialogs.wave_fields import WaveFields
 from hesper_ui.elements import Text, block, box, button, link, panel
-from hesper_ui.pages.batch_new import chosen, terms, whole
+from hesper_ui.pages.batch_new import chosen, key_after, terms, whole
 from hesper_ui.pages.image_news import about_image
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
-from hesper_ui.services import Actor, CampaignOrder, ImageRow, Permission, ServiceError, Unavailable
+from hesper_ui.services import Actor, CampaignOrder, ImageRow, Permission, ServiceError
 from hesper_ui.services.answering import answered
 from hesper_ui.views import firmware, serials
 from hesper_ui.views.wording import sentence
@@ -112,8 +112,7 @@ class _Form:
                 made = await self._desk.services.campaigns.propose(actor, order, self._key)
         except ServiceError as refusal:
             self._complaint.text = sentence(refusal)
-            if not isinstance(refusal, Unavailable):  # which nobody knows to have arrived
-                self._key = uuid.uuid4().hex
+            self._key = key_after(refusal, self._key)
             return
         ui.navigate.to(f"/firmware/{made.batch.id}")
 

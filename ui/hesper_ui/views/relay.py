@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hesper_contracts.results import READY_FOR_RECONNECTION
+
 from hesper_ui.services import MeterDetail, RelayAction
 from hesper_ui.views.wording import MISSING, power
 from hesper_ui.words import later, say
@@ -23,7 +25,6 @@ REASONS: dict[RelayAction, tuple[str, ...]] = {
         OTHER,
     ),
 }
-_READY_FOR_RECONNECTION = 2
 _CHOSEN = frozenset(each for reasons in REASONS.values() for each in reasons)
 APPROVAL_NOTE = later(
     "A second person with the approver role must confirm within 15 minutes, "
@@ -128,7 +129,7 @@ def offered(detail: MeterDetail) -> list[RelayAction]:
 
     Both too where the meter waits for its button: until it is disconnected, anybody there may push.
     """
-    waits = not detail.row.relay_output and detail.relay_control == _READY_FOR_RECONNECTION
+    waits = not detail.row.relay_output and detail.relay_control == READY_FOR_RECONNECTION
     if detail.row.relay_output is None or waits:
         return ["reconnect", "disconnect"]
     return ["disconnect"] if detail.row.relay_output else ["reconnect"]
