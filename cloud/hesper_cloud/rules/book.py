@@ -47,7 +47,7 @@ def stamp(session: Session) -> frozenset[tuple[str, int, str]]:
     return frozenset(session.execute(select(Rule.id, Rule.version, Rule.state)))
 
 
-def load(session: Session) -> list[Running]:
+def load(session: Session, now: datetime) -> list[Running]:
     """Returns the rules that are not off and no code, with what they remember.
 
     One whose definition is not understood (written by a newer version) is left out and logged.
@@ -68,7 +68,7 @@ def load(session: Session) -> list[Running]:
             continue
         if isinstance(definition.condition, BuiltIn):
             continue
-        members = scopes.members(session, definition.scope)
+        members = scopes.members(session, definition.scope, now)
         state: State = "trial" if rule.state == "trial" else "on"
         marks = remembered(session, rule.id)
         found.append(Running(rule.id, rule.version, state, definition, members, marks, unused))

@@ -73,7 +73,7 @@ class RuleEngine:
                 found = book.stamp(session)
                 if found == self._stamp and now - self._scoped_at < SCOPES_EVERY_S:
                     return
-                loaded = book.load(session)
+                loaded = book.load(session, book.utc(self._now()))
                 for each in self._tuned:
                     each.refresh(session)
         except SQLAlchemyError as error:

@@ -46,9 +46,9 @@ class Rounds:
 
     def turn(self) -> None:
         """Looks at every such rule once."""
-        with reading(self._engine) as session:
-            rules = book.load(session)
         now = int(self._clock().timestamp())
+        with reading(self._engine) as session:
+            rules = book.load(session, utc(now))
         for rule in rules:
             self._leavers(rule, now)
             match rule.definition.condition:
@@ -96,7 +96,7 @@ class Rounds:
     def _aggregate(self, rule: Running, condition: Aggregate, now: int) -> None:
         of = rule.members if rule.members is None else frozenset(rule.members)
         with reading(self._engine) as session:
-            groups = scopes.groups(session, condition.over, of)
+            groups = scopes.groups(session, condition.over, of, utc(now))
             figures = (
                 with_events(session, condition, groups, now)
                 if condition.function == "events"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -29,21 +30,21 @@ _WHERE = select(Meter.id, Meter.area, Meter.model, Meter.template, Meter.gateway
 )
 
 
-def members(session: Session, scope: Scope) -> frozenset[str] | None:
-    """Returns the meters of a scope; None when it is everything."""
+def members(session: Session, scope: Scope, at: datetime) -> frozenset[str] | None:
+    """Returns the meters of a scope by where they hang at a moment; None when it is everything."""
     if scope.is_everything:
         return None
     found = {row[0] for row in session.execute(_WHERE) if _fits(scope, Where(*row))}
     if scope.elements:
         wanted = set(scope.elements)
-        found &= {meter for meter, chain in _chains(session) if wanted & set(chain)}
+        found &= {meter for meter, chain in _chains(session, at) if wanted & set(chain)}
     return frozenset(found)
 
 
-def everyone(session: Session, scope: Scope) -> frozenset[str]:
+def everyone(session: Session, scope: Scope, at: datetime) -> frozenset[str]:
     """Returns the meters of a scope that are in service by name, also when it is everything."""
     used = frozenset(session.scalars(select(Meter.id).where(in_service())))
-    found = members(session, scope)
+    found = members(session, scope, at)
     return used if found is None else used & found
 
 
@@ -63,12 +64,12 @@ def _one_of(patterns: tuple[str, ...], value: str | None) -> bool:
     return not patterns or any(fnmatchcase(value or "", pattern) for pattern in patterns)
 
 
-def _chains(session: Session) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields the customers' meters with the elements that they hang on now, lowest first."""
+def _chains(session: Session, at: datetime) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields the customers' meters with the elements that they hang on, lowest first."""
     parents = dict(session.execute(select(Element.id, Element.parent)).all())
     known = Grid(parents=parents, parts={each: Part("", each, "", True) for each in parents})
     places = select(ElementMeter.meter, ElementMeter.element).where(
-        ElementMeter.role == "customer", ElementMeter.to_at.is_(None)
+        ElementMeter.role == "customer", ElementMeter.stands(at)
     )
     for meter, element in session.execute(places):
         yield meter, tuple(known.chain(element))
@@ -82,14 +83,14 @@ class Group(NamedTuple):
     meters: frozenset[str]
 
 
-def groups(session: Session, over: str, of: frozenset[str] | None) -> list[Group]:
+def groups(session: Session, over: str, of: frozenset[str] | None, at: datetime) -> list[Group]:
     """Returns the meters of a scope by place: area, feeder, transformer, gateway or the fleet."""
     by_place: dict[str, set[str]] = defaultdict(set)
     names: dict[str, str] = {}
     if over in ("feeder", "transformer"):
         wanted = select(Element.id, Element.name).where(Element.kind == over)
         names.update(session.execute(wanted).all())
-        for meter, chain in _chains(session):
+        for meter, chain in _chains(session, at):
             for element in names.keys() & chain:
                 by_place[element].add(meter)
     else:

@@ -89,7 +89,7 @@ def size(registry: Engine, said: Definition, span: Span) -> Size:
     with reading(registry) as session:
         if isinstance(condition, EventCount | EventSequence):
             return Size(_EVENTS_ARE * _events(session, codes_of(condition), span))
-        meters = len(scopes.everyone(session, said.scope))
+        meters = len(scopes.everyone(session, said.scope, utc(span[1])))
     return Size(meters * days * _PER_DAY)
 
 
@@ -105,7 +105,7 @@ def _events(session: Session, codes: frozenset[str], span: Span) -> int:
 def whole(registry: Engine, store: ReadingStore, said: Definition, span: Span) -> Outcome:
     """Tries a rule at once."""
     tryout, outcome = Tryout(registry, store, said, *span), Outcome()
-    named = subjects(registry, said)
+    named = subjects(registry, said, span[1])
     outcome.subjects = len(named)
     for start in range(0, len(named), PER_PORTION):
         outcome.add(said, tryout.on(named[start : start + PER_PORTION]), span)
@@ -132,7 +132,7 @@ class Trials:
         except ValidationError as error:
             raise JobFailed(worded("the rule is not understood: {error}", error=error)) from None
         span = (int(work.parameters["start"]), int(work.parameters["end"]))
-        named, done = subjects(self._registry, said), int(work.cursor.get("next", 0))
+        named, done = subjects(self._registry, said, span[1]), int(work.cursor.get("next", 0))
         outcome = Outcome(**work.result) if work.result else Outcome(subjects=len(named))
         portion = named[done : done + PER_PORTION]
         tried = Tryout(self._registry, self._store, said, *span).on(portion)

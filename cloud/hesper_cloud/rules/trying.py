@@ -53,14 +53,17 @@ class Tried:
     firings: list[Firing]
 
 
-def subjects(registry: Engine, said: Definition) -> list[str]:
-    """Returns what a rule is tried on, in order: meters, or the places of an aggregate."""
-    condition = said.condition
+def subjects(registry: Engine, said: Definition, end: int) -> list[str]:
+    """Returns what a rule is tried on, in order: meters, or the places of an aggregate.
+
+    A meter is where it hangs at the end of the range, epoch seconds.
+    """
+    condition, at = said.condition, utc(end)
     with reading(registry) as session:
         if isinstance(condition, Aggregate):
-            of = scopes.members(session, said.scope)
-            return [group.id for group in scopes.groups(session, condition.over, of)]
-        return sorted(scopes.everyone(session, said.scope))
+            of = scopes.members(session, said.scope, at)
+            return [group.id for group in scopes.groups(session, condition.over, of, at)]
+        return sorted(scopes.everyone(session, said.scope, at))
 
 
 class Tryout:
@@ -167,11 +170,11 @@ class Tryout:
         return found
 
     def _places(self, condition: Aggregate, places: Sequence[str]) -> Tried:
+        end = utc(self._end)
         with reading(self._registry) as session:
-            of = scopes.members(session, self._said.scope)
-            groups = [
-                group for group in scopes.groups(session, condition.over, of) if group.id in places
-            ]
+            of = scopes.members(session, self._said.scope, end)
+            everywhere = scopes.groups(session, condition.over, of, end)
+        groups = [group for group in everywhere if group.id in places]
         marks: dict[str, Mark] = {}
         changes = []
         looked_at = 0

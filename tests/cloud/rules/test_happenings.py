@@ -1,11 +1,13 @@
 """Rules of events on what is stored, and the work of every five minutes: fire, end, late."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Element, ElementMeter, Gateway, Meter
 from hesper_cloud.stores.port import Quantity
+from sqlalchemy import select
 
 COVER = {
     "kind": "event", "codes": ["tamper.cover_opened"], "ended_by": ["tamper.cover_closed"],
@@ -211,6 +213,33 @@ def test_figures_over_every_kind_of_place(
     assert street.round(60 + 3600) == [f"{each} -3660" for each in told if function == "count"] + [
         each for each in told if function != "count"
     ]  # nobody has a value that is new enough: a count is none, of a sum there is nothing to say
+
+
+def moves(world: Any, meter: str, then: datetime) -> None:
+    """Writes down that a meter hangs on the second transformer from a moment on."""
+    with writing(world.registry) as session:
+        here = session.scalars(select(ElementMeter).where(ElementMeter.meter == meter)).one()
+        here.to_at = then
+        session.add(ElementMeter(element="t-2", meter=meter, from_at=then, role="customer"))
+
+
+def test_a_figure_over_transformers_has_a_meter_where_it_hangs_now(street: Any, at: Any) -> None:
+    moves(street, "M1", at(600))
+    condition = {"kind": "aggregate", "over": "transformer", "function": "count", "limit": "1"}
+    street.rule(condition | {"logical_name": "1.0.32.7.0.255"})
+    street.see(("M1", 0, 2300), ("M2", 0, 2300), ("M3", 0, 2300))
+    assert street.round(60) == ["t-1 +60"]
+    assert street.round(600) == ["t-1 +60 -600", "t-2 +600"]
+
+
+def test_a_rule_of_an_element_is_for_the_meters_that_hang_there_now(street: Any, at: Any) -> None:
+    moves(street, "M1", at(600))
+    high = {"kind": "threshold", "logical_name": "1.0.32.7.0.255", "limit": "253"}
+    street.rule(high, scope={"elements": ["t-2"]})
+    assert street.see(("M1", 0, 2600)) == []
+    street.now += 600
+    street.start()
+    assert street.see(("M1", 600, 2600)) == ["M1 +600"]
 
 
 def test_a_place_without_meters_is_no_place_any_more(street: Any) -> None:

@@ -1,6 +1,7 @@
 """Thresholds and rates on committed readings: fire, hysteresis, hold, restart, late data, scope."""
 
 import itertools
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -74,8 +75,8 @@ def test_what_is_found_while_rules_are_looked_at_anew_is_remembered(
     world.see(("M1", 0, 2600))
     read = book.load
 
-    def load(session: Session) -> list[book.Running]:
-        found = read(session)
+    def load(session: Session, now: datetime) -> list[book.Running]:
+        found = read(session, now)
         world.see(("M2", 60, 2600))
         return found
 
