@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.alerting import CLEARED, Alert
-from hesper_cloud.db.rules import Rule, RuleMemory, RuleVersion
+from hesper_cloud.db.rules import Rule, RuleMemory, RuleTrial, RuleVersion
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.book import WAITING
 from hesper_cloud.rules.definition import BuiltIn, Definition, State
@@ -74,8 +74,13 @@ def _last_version(session: Session, rule: str) -> int:
 
 
 def _begin_anew(session: Session, alerts: Alerts, rule: str, at: datetime, *, keeps: bool) -> None:
-    """Clears what a rule has raised; what it has seen goes too, or is to be judged once more."""
+    """Clears what a rule has raised; what it has seen goes too, or is to be judged once more.
+
+    What it would have raised on trial ends likewise: nobody looks any more whether it holds.
+    """
     session.flush()
+    held = (RuleTrial.rule == rule) & RuleTrial.cleared_at.is_(None)
+    session.execute(update(RuleTrial).where(held).values(cleared_at=at))
     own = RuleMemory.rule == rule
     session.execute(
         update(RuleMemory).where(own).values(phase=WAITING)

@@ -176,6 +176,15 @@ def test_on_trial_nothing_is_raised_and_all_is_noted(world: Any) -> None:
     assert world.trials() == ["M2 +60"]
 
 
+@pytest.mark.parametrize("state", ["on", "off", "trial"])
+def test_what_a_trial_has_found_is_over_when_the_rule_begins_anew(world: Any, state: str) -> None:
+    world.rule(HIGH, state="trial")
+    world.see(("M1", 0, 2600), ("M1", 60, 2400), ("M2", 60, 2600))
+    world.now += 40
+    world.rule(HIGH | {"limit": "265"}, state=state)
+    assert world.trials() == ["M1 +0 -60", "M2 +60 -100"]
+
+
 def test_an_edit_clears_what_was_raised_and_begins_anew(world: Any) -> None:
     world.rule(HIGH)
     world.see(("M1", 0, 2600))
