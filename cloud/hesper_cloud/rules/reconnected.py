@@ -4,15 +4,17 @@ A relay that stood open by its last confirmed state and is seen closed is a susp
 transaction that shows the new state. What excuses it may come later, as event logs are read by the
 hour: a command of ours that reconnects or arms, or the meter's word that its button was pressed (or
 that it closed by itself after a limit). When none came in time the alert is raised; it goes when an
-excuse turns up after all, when the relay is open again, or a day after a person acknowledged it.
+excuse turns up after all, when the relay is open again, when the meter is in service no longer (its
+relay cuts nobody's supply), or a day after a person acknowledged it.
 """
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, not_, or_, select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
@@ -128,9 +130,11 @@ def _telling(found: RuleMemory) -> Telling:
 
 
 def _over(session: Session, meters: list[str], now: datetime) -> set[str]:
-    """Returns suspects whose relay is open again, and those that a person has dealt with."""
+    """Returns suspects whose relay is open again or cuts nobody, and those that are dealt with."""
     names = listed(session, meters)
-    opened = select(Meter.id).where(Meter.id.in_(names), Meter.relay_output.is_(False))
+    opened = select(Meter.id).where(
+        Meter.id.in_(names), or_(Meter.relay_output.is_(False), not_(in_service()))
+    )
     seen = select(Alert.meter).where(
         Alert.rule == RULE,
         Alert.meter.in_(names),

@@ -156,6 +156,18 @@ def test_what_a_person_acknowledged_goes_after_a_day(relays: Relays) -> None:
     assert relays.after(2 * 60) == CLEARED
 
 
+def test_of_a_meter_that_was_removed_nothing_is_told_and_what_was_is_over(relays: Relays) -> None:
+    relays.seen(closed=False)
+    relays.seen(closed=True)
+    assert relays.after(16) == RAISED
+    with writing(relays.registry) as session:
+        session.get_one(Meter, METER).life = "removed"
+    assert relays.after(5) == CLEARED
+    relays.seen(closed=False)
+    relays.seen(closed=True)  # on the workshop's bench
+    assert relays.after(16) == CLEARED
+
+
 class Still:
     """Meters of an inactive account, and what their registers show."""
 
