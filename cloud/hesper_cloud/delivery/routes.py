@@ -68,6 +68,11 @@ class RoutePolicy(_Part):
     digest_window_s: int = Field(default=600, ge=10, le=86_400)
     digest_every_s: int = Field(default=120, ge=10, le=86_400)  # what is beyond comes together
 
+    @property
+    def hears_beginnings(self) -> bool:
+        """Whether it tells that alerts begin; one that does not tells of all how they go on."""
+        return "raised" in self.tells or "surfaced" in self.tells
+
     def wants(self, what: str, alert: Alert, was_told: bool) -> bool:
         """Says whether a change of an alert is to be told at all.
 

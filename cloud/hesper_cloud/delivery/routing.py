@@ -3,8 +3,9 @@
 A change waits a few seconds, so that an alert may give way to a greater one first: a feeder that is
 lost is told as the storm that it is. What is told is noted in the alert's history, by route: one
 that was not told of an alert, because it was not severe enough, hears of it when it is; the end of
-an alert is told only where its beginning was. Alerts where people work (maintenance of the policy)
-are held: told when the work is over and they still hold, else muted.
+an alert is told only where its beginning was, or where no beginning is wanted. Alerts where people
+work (maintenance of the policy) are held: told when the work is over and they still hold, else
+muted.
 """
 
 import uuid
@@ -158,7 +159,7 @@ def _own(session: Session, route: _Route, news: Sequence[_News], now: datetime) 
         was_told = alert.id in told and not rises
         if (
             alert.rule != f"{FAILING}{route.target}"
-            and _is_news(each.what, alert, was_told)
+            and _is_news(each.what, alert, was_told, not route.policy.hears_beginnings)
             and route.policy.wants(each.what, alert, was_told)
         ):
             found.setdefault(alert.id, each)
@@ -175,12 +176,13 @@ def _told_by(session: Session, route: _Route, alerts: Collection[int]) -> set[in
     return set(session.scalars(query))
 
 
-def _is_news(what: str, alert: Alert, was_told: bool) -> bool:
+def _is_news(what: str, alert: Alert, was_told: bool, begun_unheard: bool) -> bool:
+    """Says whether a change is news to a route, by what it was told or does not want to be."""
     if what == Step.CLEARED:
-        return was_told
+        return was_told or (begun_unheard and not alert.suppressed)
     if alert.suppressed or alert.state in (CLEARED, SHELVED):
         return False
-    return was_told != (what in _BEGINNINGS)
+    return (was_told or begun_unheard) != (what in _BEGINNINGS)
 
 
 def _routes(session: Session) -> list[_Route]:

@@ -285,6 +285,21 @@ def test_the_end_is_no_news_to_a_route_that_heard_of_no_beginning(storm):
     assert storm.told_by() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("tells", "heard"), [(("cleared",), ["cleared"]), (("grew", "cleared"), ["grew", "cleared"])]
+)
+def test_a_route_that_wants_no_beginnings_hears_the_rest(house, hook, target, tells, heard):
+    house.route(target, tells=tells, min_severity="warning")
+    storm = Storm(house, hook, street(house, 150))
+    assert storm.heard(70) == []
+    assert [*storm.heard(150), *storm.heard(0)] == heard  # of the storm alone, not of its meters
+    house.alerts.raise_(VOLTAGE, "info", "Low.")
+    house.turn(11)
+    house.alerts.clear(VOLTAGE)
+    house.turn(11)
+    assert hook.arrived == []  # too small a matter
+
+
 def test_a_storm_that_becomes_critical_in_quiet_hours_does_not_wait(house, hook, target):
     house.route(target, "shift", quiet=QuietHours(begin="11:00", end="18:00"))
     storm = Storm(house, hook, street(house, 150))
