@@ -26,12 +26,14 @@ from hesper_ui.views import (
     finding,
     findings,
     gateway_words,
+    lists,
     load_profile,
     looks,
     meter_list,
     quality,
     registers,
     relay,
+    rule_form,
     tiles,
     wording,
 )
@@ -418,3 +420,29 @@ def test_what_a_command_has_found_is_said_in_words():
 
 def test_every_kind_of_command_has_words():
     assert set(looks.COMMAND_KINDS) == set(get_args(Kind))
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        ([], ""),
+        (["north", "Mill, upper"], 'north, "Mill, upper"'),
+        (['the "old" mill', "x"], '"the ""old"" mill", x'),
+    ],
+)
+def test_a_form_gives_back_the_names_that_it_was_given(names, line):
+    assert lists.joined(names) == line
+    assert lists.parted(line) == names
+    condition = {"kind": "event", "codes": ["a.b"]}
+    shown = [
+        rule_form.texts(fields, stored)
+        for fields, stored in (
+            (rule_form.FIELDS["event"], condition),
+            (rule_form.SCOPE, {"areas": names}),
+        )
+    ]
+    assert rule_form.document({}, "event", *shown)["scope"].get("areas", []) == names
+
+
+def test_what_somebody_lists_carelessly_is_each_name_once():
+    assert lists.parted(' a,, "b , c" ,a, 5" pipe,"open') == ["a", "b , c", '5" pipe', "open"]

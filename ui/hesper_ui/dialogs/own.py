@@ -11,7 +11,7 @@ from hesper_ui.dialogs.sheet import entry, sheet
 from hesper_ui.elements import Text, drawing
 from hesper_ui.services import Permission, TokenOrder
 from hesper_ui.views import qr
-from hesper_ui.views.people import named
+from hesper_ui.views.lists import parted
 from hesper_ui.words import say
 
 Done = Callable[[], Awaitable[None]]
@@ -95,7 +95,7 @@ async def token(desk: Desk, owners: Sequence[str], host: ui.element, done: Done)
             order = TokenOrder(
                 str(owner.value),
                 str(name.value).strip(),
-                tuple(named(str(scopes.value))),
+                tuple(parted(str(scopes.value))),
                 int(days.value or _DAYS),
             )
             actor = await desk.actor()

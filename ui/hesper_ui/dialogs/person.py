@@ -10,7 +10,8 @@ from hesper_ui.dialogs.proving import Proving, is_coded
 from hesper_ui.dialogs.sheet import choice, entry, sheet
 from hesper_ui.elements import Text, button
 from hesper_ui.services import Proof, Role, UserRow, granted
-from hesper_ui.views.people import ROLES, named
+from hesper_ui.views.lists import joined, parted
+from hesper_ui.views.people import ROLES
 from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
@@ -134,10 +135,10 @@ class _Terms:
         roles = ["service"] if is_machine else _PEOPLE if row else list(ROLES)
         role = row.role if row else "viewer"
         self._role = choice("Role", roles, self._shown(check), ROLES, role).mark("person-role")
-        seen = ", ".join(row.areas) if row and row.areas else ""
+        seen = joined(row.areas) if row and row.areas else ""
         self._areas = entry("Areas, with commas; none: everywhere", check, value=seen)
         self._areas.mark("person-areas")
-        granted_now = ", ".join(row.scopes) if row and row.scopes else ""
+        granted_now = joined(row.scopes) if row and row.scopes else ""
         self._scopes = entry("What a service may, with commas", check, value=granted_now)
         self._scopes.mark("person-scopes")
         self._scopes.props(f'hint="{", ".join(sorted(granted(Role.SERVICE)))}"')
@@ -147,12 +148,12 @@ class _Terms:
 
     def change(self) -> dict[str, Any]:
         """Returns the terms as they stand."""
-        areas = named(str(self._areas.value or ""))
+        areas = parted(str(self._areas.value or ""))
         is_machine = self._role.value == "service"
         return {
             "role": str(self._role.value),
             "areas": areas or None,
-            "scopes": named(str(self._scopes.value or "")) if is_machine else None,
+            "scopes": parted(str(self._scopes.value or "")) if is_machine else None,
             "email": str(self._email.value or "").strip() or None,
         }
 

@@ -16,8 +16,10 @@ from hesper_ui.views.condition_words import threshold_name
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.rule_form import FIELDS, KINDS, SCOPE, Field
 from hesper_ui.views.wording import sentence
+from hesper_ui.words import later
 
 _WRITTEN = [kind for kind in KINDS if kind != "built-in"]
+_SCOPE_HINT = later("empty: all; names may have *, those with a comma stand in quotes")
 _TEXT_HINT = "{subject} {title} {value} {limit} {unit} {since} {count} {code} {place}"
 Lines = dict[str, ui.input | ui.select]
 
@@ -58,7 +60,7 @@ class Editor:
             self._kinds.value = self._kind
             self._fields = box("div", "form-grid")
             self._draw_condition(self._stored.get("condition"))
-        with panel("Which meters", "empty: all; names may have *"), box("div", "form-grid"):
+        with panel("Which meters", _SCOPE_HINT), box("div", "form-grid"):
             self._scope = _lines(SCOPE, self._stored.get("scope"))
 
     def _words(self) -> None:

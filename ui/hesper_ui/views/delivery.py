@@ -1,6 +1,6 @@
 """Delivery in words: where a target is, what a route lets through; and forms read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from hesper_ui.services.alerting import (
     TargetRow,
     Webhook,
 )
+from hesper_ui.views.lists import parted
 from hesper_ui.views.looks import SEVERITIES, Look
 from hesper_ui.words import later, say
 
@@ -90,7 +91,7 @@ def config(kind: str, said: Mapping[str, str]) -> Email | Webhook | Mqtt:
                     "security": said["security"],
                     "username": said["username"].strip(),
                     "sender": said["sender"].strip(),
-                    "recipients": listed(said["recipients"]),
+                    "recipients": parted(said["recipients"]),
                 }
             )
         return Mqtt(kind="mqtt")
@@ -113,19 +114,14 @@ def policy(said: Mapping[str, str]) -> RoutePolicy:
         return RoutePolicy.model_validate(
             {
                 "min_severity": said["severity"],
-                "rules": listed(said["rules"]),
-                "areas": listed(said["areas"]),
+                "rules": parted(said["rules"]),
+                "areas": parted(said["areas"]),
                 "quiet": quiet,
                 "digest_above": said["digest"].strip() or "5",
             }
         )
     except ValidationError as wrong:
         raise Invalid(first(wrong)) from None
-
-
-def listed(text: str) -> Sequence[str]:
-    """Returns what stands between commas."""
-    return [part for each in text.split(",") if (part := each.strip())]
 
 
 def first(wrong: ValidationError) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hesper_ui.services import UserRow
+from hesper_ui.views.lists import joined
 from hesper_ui.views.looks import Look
 from hesper_ui.words import later, say
 
@@ -47,9 +48,4 @@ def state_of(row: UserRow) -> Look:
 
 def places_of(areas: Sequence[str] | None) -> str:
     """Returns where somebody sees."""
-    return say("everywhere") if areas is None else ", ".join(areas)
-
-
-def named(text: str) -> list[str]:
-    """Returns what somebody listed with commas, each once."""
-    return list(dict.fromkeys(filter(None, (each.strip() for each in text.split(",")))))
+    return say("everywhere") if areas is None else joined(areas)

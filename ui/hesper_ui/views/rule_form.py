@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hesper_ui.views.lists import joined, parted
 from hesper_ui.views.looks import Look
 from hesper_ui.words import later
 
@@ -176,7 +177,7 @@ def document(
 def _value(field: Field, text: str) -> Any:
     text = text.strip()
     if field.kind == LIST:
-        found = [each.strip() for each in text.split(",") if each.strip()]
+        found = parted(text)
         return found if found or not field.optional else None
     if not text and field.optional:
         return None
@@ -198,4 +199,4 @@ def _text(field: Field, stored: Mapping[str, Any] | None) -> str:
         return ""
     if isinstance(value, bool):
         return _YES if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return joined(map(str, value)) if isinstance(value, list | tuple) else str(value)
