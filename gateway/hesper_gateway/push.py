@@ -78,6 +78,7 @@ class PushPort:
         self._identified: set[str] = set()
         self._left_out_told: set[tuple[str, bytes]] = set()
         self._untold: list[Event] = []
+        self._last_drop = ""
         self._reported_count = 0
         self._reported_at = float("-inf")
 
@@ -164,23 +165,24 @@ class PushPort:
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason if len(self.dropped) < 1000 else "others"] += 1
+        self._last_drop = reason
         log.debug("line %s: push dropped: %s", self.name, reason)
 
     def _report(self) -> list[Event]:
-        """Return an event about drops, at most one in `REPORT_S`."""
-        count, now = self.dropped.total(), self._now()
-        if count == self._reported_count or now - self._reported_at < REPORT_S:
+        """Return an event about drops, at most one in `REPORT_S`, however the clock is set."""
+        count, now, steady = self.dropped.total(), self._now(), time.monotonic()
+        if count == self._reported_count or steady - self._reported_at < REPORT_S:
             return []
         new_count = count - self._reported_count
-        self._reported_count, self._reported_at = count, now
-        reason = next(reversed(self.dropped))
+        self._reported_count, self._reported_at = count, steady
         return [
             Event(
                 id=f"{self.name}/{int(now * 1000)}/push.dropped",
                 code="push.dropped",
                 severity="warning",
                 occurred_at=as_utc(now),
-                text=f"{new_count} pushes dropped on line {self.name}, the last because: {reason}",
+                text=f"{new_count} pushes dropped on line {self.name}, the last because: "
+                f"{self._last_drop}",
                 attributes={"line": self.name, "dropped_count": new_count},
             )
         ]

@@ -22,7 +22,7 @@ from hesper_gateway.lines.listening import TcpEar, UdpEar
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import OutboxFull
-from hesper_gateway.push import SILENCE_S, PushPort
+from hesper_gateway.push import REPORT_S, SILENCE_S, PushPort
 from hesper_gateway.push_owner import PushMeter
 from hesper_sim import capture
 
@@ -243,6 +243,26 @@ async def test_numbers_that_nothing_names_are_counted_and_told(bench, wrapper_po
     assert [reason.partition(":")[0] for reason in listener.dropped] == dropped
     told = [event for event in bench.held.events if event.code == "push.dropped"]
     assert len(told) == len(dropped)
+
+
+async def test_drops_are_told_with_their_last_reason_also_after_the_clock_was_set_back(
+    bench, wrapper_port, monkeypatch
+):
+    steady_s = 0.0
+    monkeypatch.setattr("hesper_gateway.push.time", SimpleNamespace(monotonic=lambda: steady_s))
+    sink = wrapper_port().new_sink()
+    nameless, one_more = (
+        wrap(1, 102, DataNotification(1, None, axdr.encode(axdr.structure(*items))).to_octets())
+        for items in ([axdr.unsigned(1)] * 2, [axdr.unsigned(1)] * 3)
+    )
+    for octets in (nameless, one_more, nameless):
+        await sink(octets)
+    steady_s = REPORT_S
+    bench.time_s -= 365 * 86400
+    await sink(nameless)
+    told = [event for event in bench.held.events if event.code == "push.dropped"]
+    assert [event.attributes["dropped_count"] for event in told] == [1, 3]
+    assert "because: 2 numbers" in told[-1].text
 
 
 async def test_a_meter_that_has_keys_is_not_believed_in_the_clear(bench, port):
