@@ -206,7 +206,6 @@ class Transfer:
 
     async def _verify(self, meter: ImageTransfer) -> float:
         await self._note(Step.VERIFYING)
-        self._looks = 0
         try:
             await meter.verify()
         except MeterRefused as declined:

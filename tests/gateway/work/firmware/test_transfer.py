@@ -175,6 +175,24 @@ async def test_an_image_that_the_meter_finds_wrong_has_failed(works: Any, campai
     assert len(campaign.steps("initiate")) == 2
 
 
+async def test_a_meter_that_never_comes_to_verify_has_failed(
+    works: Any, campaign: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def busy(_: ImageTransfer) -> bool:
+        asked.append(True)
+        return False
+
+    monkeypatch.setattr(ImageTransfer, "verify", busy)
+    async with works.working(times={"verification_s": 0.2}):
+        result = await campaign.end_of(campaign.transfer())
+    assert result.state == "failed"
+    assert "busy with the image for too long" in result.detail
+    assert campaign.blocks_kept() == list(range(BLOCK_COUNT))
+    assert len(asked) > 1
+
+
 async def test_another_maker_s_image_has_failed(works: Any, campaign: Any) -> None:
     campaign.octets = b"OTHERMAKER" + campaign.octets
     campaign.offer()
