@@ -27,6 +27,7 @@ from hesper_gateway.lines.listening import Ear, SerialEar, TcpEar, UdpEar
 from hesper_gateway.lines.metered import MeteredCarrier
 from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.lines.serial_port import SerialCarrier
+from hesper_gateway.lines.sim_pin import SimPin
 from hesper_gateway.lines.tcp import TcpCarrier
 from hesper_gateway.lines.udp import UdpCarrier
 from hesper_gateway.lines.wake_up import MessageWakeUp
@@ -78,7 +79,11 @@ def build(config: GatewayConfig, ledger: Ledger) -> Lines:
         ledger: Where what the lines use is written down.
     """
     lines = Lines()
-    lines.modems = {modem.name: ModemPort(modem, ledger) for modem in config.modems}
+    key = config.keys.signing
+    lines.modems = {
+        modem.name: ModemPort(modem, ledger, SimPin(modem.name, modem.pin_file, key, ledger))
+        for modem in config.modems
+    }
     for line in config.lines:
         _add(lines, line, config.meters_on(line.name), ledger)
     return lines

@@ -52,10 +52,13 @@ class ModemPort:
     Args:
         config: From gateway.toml.
         ledger: Where calls and messages are written down before they are made.
+        pin: Of its SIM.
         pace: How long the modem may take.
     """
 
-    def __init__(self, config: ModemConfig, ledger: Ledger, pace: Pace | None = None) -> None:
+    def __init__(
+        self, config: ModemConfig, ledger: Ledger, pin: SimPin, pace: Pace | None = None
+    ) -> None:
         self.config = config
         self.network = Network()
         self.usable: bool | None = None
@@ -64,7 +67,7 @@ class ModemPort:
         """Told a code and a text that a person must see."""
         self._pace = pace or Pace()
         self._ledger = ledger
-        self._pin = SimPin(config.name, config.pin_file, ledger)
+        self._pin = pin
         self._turn = asyncio.Lock()
         self._wanted = 0
         self._changed = asyncio.Event()

@@ -5,6 +5,10 @@ restart either, until what stands in the file with the PIN has changed; one whos
 has hidden is made once more, so that two of the three tries are spent at most. A file that was only
 written again is the same: deployments do that, and service managers that hand over credentials do
 it at every start. What is written down of a PIN that was accepted is deleted.
+
+A file's content is known by a digest of what the gateway's own key signs of it: the digest alone of
+four digits would tell them to whoever reads the database. With another key nothing noted is known
+any more, which is one try.
 """
 
 import re
@@ -14,9 +18,10 @@ from pathlib import Path
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.lines.at import SimUnusable
 from hesper_gateway.lines.ledger import Ledger
-from hesper_gateway.secrets_files import load_password
+from hesper_gateway.secrets_files import load_password, load_signer
 
 _PIN = re.compile(r"[0-9]{4,8}")
+_DOMAIN = b"SIM PIN"
 _UNKNOWN_ONCE, _UNKNOWN_TWICE, _REFUSED = "tried", "tried twice", "refused"
 
 
@@ -26,12 +31,14 @@ class SimPin:
     Args:
         modem: The modem's name.
         path: The file with the PIN; None where the SIM asks for none.
+        key: The file with the gateway's own key.
         ledger: Where tries are written down.
     """
 
-    def __init__(self, modem: str, path: Path | None, ledger: Ledger) -> None:
+    def __init__(self, modem: str, path: Path | None, key: Path, ledger: Ledger) -> None:
         self._name = f"sim-pin/{modem}"
         self._path = path
+        self._key = key
         self._ledger = ledger
         self._tried = ""
 
@@ -44,12 +51,12 @@ class SimPin:
         """
         try:
             pin = load_password(self._path)
+            self._tried = stamp = self._stamp()
         except ConfigError as error:
             raise SimUnusable(str(error)) from error
         if pin is None or _PIN.fullmatch(pin) is None:
             raise SimUnusable("the SIM asks for its PIN: a pin_file with digits is needed, 4 to 8")
         before = self._ledger.noted(self._name)
-        self._tried = stamp = self._stamp()
         if before in {f"{stamp} {_REFUSED}", f"{stamp} {_UNKNOWN_TWICE}"}:
             raise SimUnusable(
                 f"its PIN was refused before; correct {self._path}, or if it is right because "
@@ -69,5 +76,8 @@ class SimPin:
             await self._ledger.note(self._name, "")
 
     def _stamp(self) -> str:
-        """Return what tells one content of the file from another."""
-        return sha256(self._path.read_bytes()).hexdigest() if self._path is not None else ""
+        """Return what tells one content of the file from another, and nobody what it is."""
+        if self._path is None:
+            return ""
+        signed = load_signer(self._key).sign(_DOMAIN, self._path.read_bytes())
+        return sha256(signed).hexdigest()

@@ -19,6 +19,7 @@ from hesper_gateway.lines.channel import Channel, drive
 from hesper_gateway.lines.ledger import Ledger
 from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.lines.modem_dialogues import Pace
+from hesper_gateway.lines.sim_pin import SimPin
 from hesper_sim import in_memory
 from hesper_sim.fleet import FleetSettings
 
@@ -223,15 +224,18 @@ def ledger(database, wall) -> Ledger:
 
 
 @pytest.fixture
-async def port_on(modem, ledger):
+async def port_on(modem, ledger, gateway_key, tmp_path):
     """Makes our side of the modem: `port_on(calls_per_hour=1)`."""
+    key = tmp_path / "gateway.key"
+    gateway_key.save(key)
     ports: list[ModemPort] = []
 
     def make(**settings) -> ModemPort:
         config = ModemConfig(name="gsm", path=modem.link, **settings)
         if ports:  # a restart: the one before has let go of the port
             ports[-1].close()
-        ports.append(ModemPort(config, ledger, PACE))
+        pin = SimPin(config.name, config.pin_file, key, ledger)
+        ports.append(ModemPort(config, ledger, pin, PACE))
         return ports[-1]
 
     yield make

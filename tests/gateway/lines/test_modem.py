@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from hashlib import sha256
 
 import pytest
 from hesper_dlms.mode_e import MeterSignOn
@@ -118,6 +119,17 @@ async def test_a_wrong_pin_is_tried_once_also_when_its_file_was_written_again(
         with pytest.raises(SimUnusable):
             await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
     assert modem.asked.count('AT+CPIN="1234"') == 1
+
+
+async def test_what_is_noted_of_a_refused_pin_tells_it_to_nobody(
+    modem, port_on, pin_file, meter_config, ledger
+):
+    modem.sim, modem.pin = "SIM PIN", "9999"
+    with pytest.raises(SimUnusable):
+        await port_on(pin_file=pin_file).send_message(meter_config(), "WAKEUP")
+    noted = ledger.noted("sim-pin/gsm")
+    assert noted.endswith(" refused")
+    assert not any(sha256(guess).hexdigest() in noted for guess in (b"1234\n", b"1234"))
 
 
 async def test_a_refused_pin_may_be_right_for_another_sim(modem, port_on, pin_file, meter_config):
