@@ -107,7 +107,9 @@ def status(
     for name, value in found.items():
         typer.echo(f"{name.replace('_', ' '):24}{value}")
     for meter, known in sorted(meters.items()):
-        words = (f"{name.replace('_', ' ')} {value}" for name, value in known.items() if value)
+        counters = known.pop("counters_reserved", {})
+        words = [f"{name.replace('_', ' ')} {value}" for name, value in known.items() if value]
+        words += [f"counter {reserved} of {key}" for key, reserved in counters.items()]
         typer.echo(f"{meter:24}{', '.join(words)}")
 
 

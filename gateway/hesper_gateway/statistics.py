@@ -50,15 +50,17 @@ def storage(connection: sqlite3.Connection) -> dict[str, str | int]:
 
 
 def meters(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """Returns by meter: its newest stored capture, counters reserved, and what its line used."""
+    """Returns by meter: its newest stored capture, counters by key, and what its line used."""
     found: dict[str, dict[str, Any]] = {}
     for meter, newest in connection.execute(
         "SELECT meter, max(captured_at) FROM progress GROUP BY meter"
     ):
         moment = datetime.fromtimestamp(newest, UTC).isoformat()
         found.setdefault(meter, {})["newest_capture"] = moment
-    for meter, reserved in connection.execute("SELECT meter, reserved FROM counters"):
-        found.setdefault(meter, {})["counter_reserved"] = reserved
+    for meter, key, reserved in connection.execute(
+        "SELECT meter, key_name, reserved FROM counters"
+    ):
+        found.setdefault(meter, {}).setdefault("counters_reserved", {})[key] = reserved
     (has_use,) = connection.execute(
         "SELECT count(*) FROM sqlite_master WHERE name = 'line_use'"
     ).fetchone()

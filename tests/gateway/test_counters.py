@@ -1,11 +1,13 @@
 """Invocation counters: never twice, whatever happens to the process."""
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hesper_gateway.cli import app
 from hesper_gateway.counters import (
     ALARM_FROM,
     LAST,
@@ -15,7 +17,8 @@ from hesper_gateway.counters import (
     CounterExhausted,
     Counters,
 )
-from hesper_gateway.database import Database
+from hesper_gateway.database import DATABASE_NAME, Database
+from typer.testing import CliRunner
 
 USER = """
 import sys
@@ -124,3 +127,18 @@ def test_one_unauthenticated_word_cannot_use_up_a_key(database: Database) -> Non
     with pytest.raises(CounterExhausted):
         counter.advance(ALARM_FROM + MOST_SKIPPED)
     assert counter() == 1
+
+
+def test_status_shows_the_counter_of_every_key_of_a_meter(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text('gateway = "gw-1"\nstate = "."\n[broker]\nhost = "localhost"\n')
+    database = Database(tmp_path / DATABASE_NAME, ballast_octets=0)
+    first = Counters(database).reserve("M1", "key-b")
+    for _ in range(RESERVED_AHEAD):
+        first()
+    Counters(database).reserve("M1", "key-a")
+    database.close()
+    shown = CliRunner().invoke(app, ["status", "-c", str(path)]).stdout
+    assert "counter 1001 of key-a, counter 2001 of key-b" in shown
+    told = json.loads(CliRunner().invoke(app, ["status", "--json", "-c", str(path)]).stdout)
+    assert told["meters"]["M1"]["counters_reserved"] == {"key-a": 1001, "key-b": 2001}

@@ -115,7 +115,8 @@ def test_it_says_what_support_needs(table):
     assert found["room"]["disk_free"] > 0
     assert found["clock"]["synchronised"] in {"yes", "no", "unknown"}
     serial = table.meters["tcp"]["serial"]
-    assert found["meters"][serial]["counter_reserved"] > 1
+    (reserved,) = found["meters"][serial]["counters_reserved"].values()
+    assert reserved > 1
     assert found["meters"][serial]["engine"] == "hesper"
     assert found["configuration"]["meters"][0]["id"] in shown
     assert str(table.folder) in shown
