@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 WRITE_EVERY_S = 300.0
 KEPT_DAYS = 400
+"""On which lines were used: counted by what is there, for the clock may be years ahead."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dial_outs (
     cell TEXT NOT NULL, kind TEXT NOT NULL, meter TEXT NOT NULL, at INTEGER NOT NULL);
@@ -40,6 +41,10 @@ _ADD = (
     "octets_received = octets_received + excluded.octets_received, "
     "call_s = call_s + excluded.call_s, calls = calls + excluded.calls, "
     "messages = messages + excluded.messages"
+)
+_FORGET = (
+    "DELETE FROM line_use WHERE day NOT IN "
+    "(SELECT DISTINCT day FROM line_use ORDER BY day DESC LIMIT ?)"
 )
 _MADE = "SELECT at FROM dial_outs WHERE cell = ? AND kind = ? AND at > ? ORDER BY at DESC LIMIT ?"
 _SUM = (
@@ -154,7 +159,7 @@ class Ledger:
 
         def job(connection: sqlite3.Connection) -> None:
             connection.executemany(_ADD, rows)
-            connection.execute("DELETE FROM line_use WHERE day < ?", (now // DAY_S - KEPT_DAYS,))
+            connection.execute(_FORGET, (KEPT_DAYS,))
 
         try:
             await self._database.write(job)

@@ -8,7 +8,7 @@ from hesper_contracts.status import LineUse, ModemStatus
 from hesper_gateway.config import GatewayConfig, MeterConfig, TcpLine
 from hesper_gateway.line_costs import LineCosts, Prices, prices_of
 from hesper_gateway.lines.dial_limits import DAY_S
-from hesper_gateway.lines.ledger import Ledger, Use
+from hesper_gateway.lines.ledger import KEPT_DAYS, Ledger, Use
 from hesper_gateway.lines.metered import MeteredCarrier
 from hesper_gateway.lines.tcp import TcpCarrier
 
@@ -120,10 +120,24 @@ async def test_counts_outlive_the_process(ledger, database, wall):
     again.of("M1").octets_sent += 2
     await again.write()
     assert again.between(0, None)["M1"].octets_sent == 9
+
+
+async def test_the_oldest_days_go_when_there_are_many(ledger, wall):
+    for _ in range(KEPT_DAYS + 2):
+        ledger.of("M1").calls += 1
+        await ledger.write()
+        wall.now += DAY_S
+    assert ledger.between(0, None) == {"M1": Use(calls=KEPT_DAYS)}
+
+
+async def test_a_clock_that_was_years_ahead_takes_no_day_away(ledger, wall):
+    ledger.of("M1").messages += 2
+    await ledger.write()
     wall.now += 401 * DAY_S
-    again.of("M1").calls += 1
-    await again.write()
-    assert again.between(0, None) == {"M1": Use(calls=1)}
+    ledger.of("M1").calls += 1
+    await ledger.write()
+    wall.now -= 401 * DAY_S
+    assert ledger.between(0, None) == {"M1": Use(messages=2)}
 
 
 def test_the_days_sums_are_told_before_they_are_written_down(ledger, costs):
