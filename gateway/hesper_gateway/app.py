@@ -31,6 +31,7 @@ from hesper_gateway.own import (
     OwnErrands,
     Restarter,
     Trial,
+    check_files,
 )
 from hesper_gateway.presence import Self, Watch
 from hesper_gateway.replacement import open_database
@@ -101,6 +102,7 @@ async def run(config: GatewayConfig, file: ConfigurationFile | None = None) -> N
         ConfigError: the configuration can never work.
         DatabaseError: the database cannot be used.
     """
+    check_files(config)  # a mistake is said also where another agent has the database
     ballast_octets = config.outbox.ballast_mb * _MEGABYTE
     opened = open_database(config.state / DATABASE_NAME, ballast_octets)
     database = opened.database

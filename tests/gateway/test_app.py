@@ -21,6 +21,7 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
+from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_lab.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -347,6 +348,24 @@ def test_a_wrong_configuration_is_told_plainly(tmp_path: Path, broken: str, said
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_configuration_is_told_also_beside_a_running_agent(tmp_path: Path) -> None:
+    Signer.generate().save(tmp_path / "gateway.key")
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        'gateway = "g"\nstate = "."\n[broker]\nhost = "localhost"\n'
+        '[[lines]]\nname = "lan"\nkind = "tcp"\nhost = "localhost"\nport = 1\n'
+        '[[meters]]\nid = "M1"\nline = "lan"\ntemplate = "no-such-kind"\n'
+    )
+    running = Database(tmp_path / DATABASE_NAME, ballast_octets=0)
+    ended = subprocess.run(
+        [BIN / "hesper-gateway", "run", "--config", path],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    running.close()
+    assert ended.returncode == 2
+    assert "no-such-kind" in ended.stderr
 
 
 def test_keygen_shows_the_public_half_and_replaces_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hesper_gateway.errors import ConfigError
 from hesper_gateway.execution import Report
 from hesper_gateway.own.restart import RestartWanted
 from hesper_gateway.own.trial import ConfigurationFile, Trial, digest_of
+from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions.relay import Permit
 from hesper_gateway.sessions.settings import check_line
 
@@ -104,10 +105,7 @@ class Configurator:
             except ConfigError as error:
                 raise ConfigError(str(error).replace(f"{draft}: ", "")) from None
         self._check_own(wanted)
-        for meter in wanted.meters:
-            meter_keys.load(meter.keys_file)
-            template = templates.load_own(wanted.templates, meter.template)
-            check_line(meter, template, wanted.line(meter.line))
+        check_files(wanted)
 
     def _check_own(self, wanted: GatewayConfig) -> None:
         for name in ("gateway", "keys", "state"):
@@ -115,6 +113,19 @@ class Configurator:
                 raise ConfigError(f"{name}: is changed at the gateway alone")
         if not _within(wanted.ceilings, self._current.ceilings):
             raise ConfigError("ceilings: are raised at the gateway alone")
+
+
+def check_files(config: GatewayConfig) -> None:
+    """Refuse what gateway.toml names and can never work; nothing is opened or written.
+
+    Raises:
+        ConfigError: the gateway's key, a meter's keys file or template, or one that does not fit.
+    """
+    load_signer(config.keys.signing)
+    for meter in config.meters:
+        meter_keys.load(meter.keys_file)
+        template = templates.load_own(config.templates, meter.template)
+        check_line(meter, template, config.line(meter.line))
 
 
 def _wanted(command: Command) -> str:
