@@ -86,6 +86,7 @@ def build_self(config: GatewayConfig, core: Core, field: Field, down: Down) -> S
         field.costs,
         core.failures,
         down.renewal.expires_at if down.renewal is not None else None,
+        field.ports,
     )
 
 

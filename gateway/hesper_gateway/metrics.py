@@ -84,6 +84,11 @@ def metrics_of(status: GatewayStatus) -> Iterator[Metric]:
     for hop, count in status.failures.items():
         failures.add_metric([hop], count)
     yield failures
+    dropped = CounterMetricFamily(
+        "hesper_gateway_pushes_dropped", "What meters pushed and was not stored."
+    )
+    dropped.add_metric([], status.pushes_dropped)
+    yield dropped
     yield from _of_lines(status)
     yield from _of_modems(status)
 

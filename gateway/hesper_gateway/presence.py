@@ -18,6 +18,7 @@ from hesper_gateway.line_costs import LineCosts
 from hesper_gateway.lines.modem import ModemPort
 from hesper_gateway.meter_state import MeterState
 from hesper_gateway.outbox import Outbox
+from hesper_gateway.push import PushPort
 from hesper_gateway.timeproof import TimeProof
 from hesper_gateway.uplink import Uplink
 
@@ -45,6 +46,7 @@ class Self:
     costs: LineCosts
     failures: Counter[Hop]
     certificate_expires_at: Callable[[], datetime] | None = None
+    push_ports: Collection[PushPort] = ()
     boot_id: str = field(default_factory=lambda: token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -71,6 +73,7 @@ class Self:
             ),
             failures={str(hop): count for hop, count in sorted(self.failures.items())},
             storage_full=self.database.ballast.is_given_up,
+            pushes_dropped=sum(port.dropped.total() for port in self.push_ports),
         )
 
 

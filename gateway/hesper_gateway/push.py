@@ -84,7 +84,7 @@ class PushPort:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        await self._ear.run(self.new_sink)
+        await self._ear.run(self.new_sink, self._drop)
 
     def new_sink(self) -> Sink:
         """Return where the octets of one stream go."""

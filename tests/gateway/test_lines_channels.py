@@ -198,7 +198,7 @@ async def test_a_push_port_hears_across_a_restart_of_the_other_side(terminal, ca
     heard = Heard()
     ear = SerialEar(PushSerialLine(name="push", kind="push-serial", path=terminal.link))
     async with asyncio.TaskGroup() as tasks:
-        listening = tasks.create_task(ear.run(heard.new_sink))
+        listening = tasks.create_task(ear.run(heard.new_sink, print))
         terminal.say(b"one")
         await heard.until(b"one")
         terminal.unplug()
@@ -214,7 +214,7 @@ async def test_each_connection_to_a_push_port_is_a_stream_of_its_own():
     heard = Heard()
     ear = TcpEar(PushTcpLine(name="push", kind="push-tcp", port=0))
     async with asyncio.TaskGroup() as tasks:
-        listening = tasks.create_task(ear.run(heard.new_sink))
+        listening = tasks.create_task(ear.run(heard.new_sink, print))
         await ear.listening.wait()
         writers = []
         for name in (b"first", b"second"):
@@ -226,6 +226,25 @@ async def test_each_connection_to_a_push_port_is_a_stream_of_its_own():
         for writer in writers:
             writer.close()
             await writer.wait_closed()
+        listening.cancel()
+
+
+async def test_a_connection_too_many_is_told_and_the_first_goes_on():
+    heard, lost = Heard(), []
+    ear = TcpEar(PushTcpLine(name="push", kind="push-tcp", port=0, connections_max=1))
+    async with asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(ear.run(heard.new_sink, lost.append))
+        await ear.listening.wait()
+        _, first = await asyncio.open_connection("127.0.0.1", ear.port)
+        first.write(b"first")
+        await heard.until(b"first")
+        reader, second = await asyncio.open_connection("127.0.0.1", ear.port)
+        async with asyncio.timeout(60):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        assert lost == ["a connection came beside 1 others"]
+        for writer in (first, second):
+            writer.close()
         listening.cancel()
 
 

@@ -26,6 +26,7 @@ STATUS = GatewayStatus(
     modems=(ModemStatus(name="lte", signal_dbm=-71), ModemStatus(name="dead")),
     line_use=LineUse(octets_sent=10, octets_received=20, calls=2, messages=1, cost_micros=1500),
     failures={"timeout": 4},
+    pushes_dropped=5,
 )
 
 
@@ -54,6 +55,7 @@ async def test_a_scrape_tells_the_status(unused_tcp_port):
         "hesper_gateway_outbox_ratio 0.12",
         "hesper_gateway_clock_offset_seconds -0.25",
         'hesper_gateway_failures_total{hop="timeout"} 4.0',
+        "hesper_gateway_pushes_dropped_total 5.0",
         'hesper_gateway_line_octets_today{way="received"} 20.0',
         "hesper_gateway_line_cost_today 0.0015",
         'hesper_gateway_modem_signal_dbm{modem="lte"} -71.0',

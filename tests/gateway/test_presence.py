@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway.database import Database
@@ -16,6 +18,12 @@ from hesper_gateway.timeproof import TimeProof
 def myself(database: Database, outbox: Outbox) -> Self:
     costs = LineCosts({}, Ledger(database, time.time), outbox, time.time)
     return Self("gw-1", database, outbox, TimeProof("gw-1", Keyring({})), {}, (), costs, Counter())
+
+
+def test_what_was_dropped_on_all_push_lines_is_told(database: Database, outbox: Outbox) -> None:
+    ports = [SimpleNamespace(dropped=Counter(counts)) for counts in ({"a": 2, "b": 1}, {"a": 4})]
+    gateway = replace(myself(database, outbox), push_ports=ports)
+    assert gateway.status("online").pushes_dropped == 7
 
 
 def test_a_disk_that_was_full_is_told_until_there_is_room(

@@ -22,15 +22,19 @@ REOPEN_MAX_S = 30.0
 WRAPPER_VERSION = b"\x00\x01"
 DATAGRAMS_MAX = 1024
 """Wait to be taken in; further ones are lost, as on the way here."""
+TOO_FAST = "datagrams came faster than they could be taken in"
+CUT_SHORT = "a datagram was cut short"
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes the octets of one stream in order, at its end none; a slow sink slows its line down."""
+Lose = Callable[[str], None]
+"""Told the reason for each thing that was said and did not come to a sink; returns at once."""
 
 
 class Ear(Protocol):
     """A line that only listens."""
 
-    async def run(self, new_sink: Callable[[], Sink]) -> None:
+    async def run(self, new_sink: Callable[[], Sink], lose: Lose) -> None:
         """Listen until cancelled; every stream of octets gets a sink of its own."""
 
 
@@ -41,8 +45,9 @@ class SerialEar:
         self._line = line
         self._down = False
 
-    async def run(self, new_sink: Callable[[], Sink]) -> None:
+    async def run(self, new_sink: Callable[[], Sink], lose: Lose) -> None:
         """Listen until cancelled; one log line when the port goes, one when it is back."""
+        del lose  # what a serial line loses shows in its stream
         pause_s = REOPEN_S
         while True:
             try:
@@ -87,7 +92,7 @@ class TcpEar:
         self.port = line.port
         self.listening = asyncio.Event()
 
-    async def run(self, new_sink: Callable[[], Sink]) -> None:
+    async def run(self, new_sink: Callable[[], Sink], lose: Lose) -> None:
         """Listen until cancelled.
 
         Raises:
@@ -95,7 +100,12 @@ class TcpEar:
         """
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._listen(StreamChannel(reader, writer), new_sink)
+            channel = StreamChannel(reader, writer)
+            if self._connections < self._line.connections_max:
+                await self._listen(channel, new_sink)
+            else:
+                lose(f"a connection came beside {self._connections} others")
+                await channel.release(broken=True)
 
         try:
             server = await asyncio.start_server(answer, self._line.host, self._line.port)
@@ -107,9 +117,6 @@ class TcpEar:
             await server.serve_forever()
 
     async def _listen(self, channel: StreamChannel, new_sink: Callable[[], Sink]) -> None:
-        if self._connections >= self._line.connections_max:
-            await channel.release(broken=True)
-            return
         self._connections += 1
         try:
             await self._hear(channel, new_sink())
@@ -134,10 +141,8 @@ class UdpEar:
         self._sinks: OrderedDict[object, Sink] = OrderedDict()
         self.port = line.port
         self.listening = asyncio.Event()
-        self.lost_count = 0
-        """Datagrams that came faster than they could be taken in, or were cut short."""
 
-    async def run(self, new_sink: Callable[[], Sink]) -> None:
+    async def run(self, new_sink: Callable[[], Sink], lose: Lose) -> None:
         """Listen until cancelled.
 
         Raises:
@@ -147,8 +152,10 @@ class UdpEar:
         arrived: asyncio.Queue[tuple[object, bytes]] = asyncio.Queue(DATAGRAMS_MAX)
 
         def take(sender: object, datagram: bytes) -> None:
-            if arrived.full() or _is_cut_short(datagram):
-                self.lost_count += 1
+            if arrived.full():
+                lose(TOO_FAST)
+            elif _is_cut_short(datagram):
+                lose(CUT_SHORT)
             else:
                 arrived.put_nowait((sender, datagram))
 

@@ -368,6 +368,9 @@ async def test_pushes_over_udp_are_stored_and_broken_datagrams_lose_themselves_a
             for task in running:
                 task.cancel()
     assert [section.rows[0].values for section in bench.held.sections] == [[[7]], [[7]]]
+    assert listener.dropped == {"a datagram was cut short": 1}
+    told = [event.text for event in bench.held.events if event.code == "push.dropped"]
+    assert told == ["1 pushes dropped on line push, the last because: a datagram was cut short"]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ async def test_senders_of_pushes_are_kept_apart_and_the_oldest_is_forgotten():
         return sink
 
     ear = UdpEar(PushUdpLine(name="p", kind="push-udp", port=0, senders_max=2))
-    running = asyncio.create_task(ear.run(new_sink))
+    running = asyncio.create_task(ear.run(new_sink, print))
     await ear.listening.wait()
     senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
     for number, wanted in ((0, 1), (1, 2), (0, 3), (2, 4), (0, 5), (1, 6)):
@@ -92,4 +92,4 @@ async def test_senders_of_pushes_are_kept_apart_and_the_oldest_is_forgotten():
 async def test_a_port_that_is_taken_is_a_line_that_is_down(far):
     ear = UdpEar(PushUdpLine(name="p", kind="push-udp", port=far.getsockname()[1]))
     with pytest.raises(LineDown, match="cannot listen"):
-        await ear.run(lambda: None)
+        await ear.run(lambda: None, print)
