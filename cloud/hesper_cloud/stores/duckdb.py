@@ -108,8 +108,8 @@ class DuckDbStore:
         self._file.commit_number += 1
         for batch in group.batches:
             self._file.stored.add(batch)
-        for part in parts:
-            key = self._file.catalogue.profile_key(part.profile)
+        keys = self._file.catalogue.profile_keys([part.profile for part in parts])
+        for part, key in zip(parts, keys, strict=True):
             self._file.high_water.raise_to(key, part.meter, part.captured_at)
             self._file.grown += part.row_count
 

@@ -123,30 +123,34 @@ class Catalogue:
 
     def _add_meters(self, fresh: list[str]) -> None:
         keys = range(len(self._meters), len(self._meters) + len(fresh))
-        rows = pa.table({"key": pa.array(np.array(keys)), "id": fresh})  # noqa: F841 - named in SQL
-        self.connection.execute("INSERT INTO meters SELECT key, id FROM rows")
+        self._insert("meters", keys, fresh)
         self._meters.update(zip(fresh, keys, strict=True))
         self.meter_names.extend(fresh)
 
-    def profile_key(self, logical_name: str) -> int:
-        """Returns the key of a profile, writing it if it is new."""
-        if logical_name not in self._profiles:
-            key = len(self._profiles)
-            self.connection.execute("INSERT INTO profiles VALUES (?, ?)", [key, logical_name])
-            self._profiles[logical_name] = key
-            self.profile_names.append(logical_name)
-        return self._profiles[logical_name]
+    def _insert(self, table: str, keys: range, texts: list[str]) -> None:
+        """Inserts all of them with one statement."""
+        rows = pa.table({"key": pa.array(np.array(keys)), "text": texts})  # noqa: F841 - named in SQL
+        self.connection.execute(f"INSERT INTO {table} SELECT key, text FROM rows")  # noqa: S608 - our own table names
 
-    def layout_key(self, quantities: tuple[Quantity, ...]) -> int:
-        """Returns the key of a layout, writing it if it is new."""
-        if quantities not in self._layouts:
-            key = len(self._layouts)
-            self.connection.execute(
-                "INSERT INTO layouts VALUES (?, ?)", [key, json.dumps(quantities)]
-            )
-            self._layouts[quantities] = key
-            self.layouts.append(quantities)
-        return self._layouts[quantities]
+    def profile_keys(self, logical_names: Sequence[str]) -> list[int]:
+        """Returns the keys of profiles, writing those that are new."""
+        fresh = [each for each in dict.fromkeys(logical_names) if each not in self._profiles]
+        if fresh:
+            keys = range(len(self._profiles), len(self._profiles) + len(fresh))
+            self._insert("profiles", keys, fresh)
+            self._profiles.update(zip(fresh, keys, strict=True))
+            self.profile_names.extend(fresh)
+        return [self._profiles[each] for each in logical_names]
+
+    def layout_keys(self, layouts: Sequence[tuple[Quantity, ...]]) -> list[int]:
+        """Returns the keys of layouts, writing those that are new."""
+        fresh = [each for each in dict.fromkeys(layouts) if each not in self._layouts]
+        if fresh:
+            keys = range(len(self._layouts), len(self._layouts) + len(fresh))
+            self._insert("layouts", keys, list(map(json.dumps, fresh)))
+            self._layouts.update(zip(fresh, keys, strict=True))
+            self.layouts.extend(fresh)
+        return [self._layouts[each] for each in layouts]
 
     def known_meter(self, meter: str) -> int | None:
         """Returns the key of a meter that is stored, else None."""
