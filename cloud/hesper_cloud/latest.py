@@ -26,7 +26,7 @@ from hesper_cloud.stores.port import (
 )
 from hesper_cloud.stores.rows import all_differ
 
-_FIRST_ROWS = 64
+_FIRST_ROWS = 8
 _NEVER = np.iinfo(np.int64).min
 _MOST_DIGITS = 12  # no meter has more than a terawatt, or a terawatt-hour
 
@@ -240,6 +240,8 @@ class LatestValues:
         with self._lock:
             self._version += 1
             firsts = self._table(block).take(block, mask, stored_at, self._version)
+            if not firsts:
+                return {}
             others = [
                 table
                 for (profile, quantities), table in self._tables.items()
@@ -253,7 +255,10 @@ class LatestValues:
 
     def _table(self, block: Block) -> _Table:
         key = (block.profile, block.quantities)
-        return self._tables.setdefault(key, _Table(*key))
+        found = self._tables.get(key)
+        if found is None:
+            found = self._tables[key] = _Table(*key)
+        return found
 
     def forget(self, meter: str, start: int | None = None, end: int | None = None) -> None:
         """Forgets one meter's values, all or those captured in a range: they were erased."""

@@ -17,7 +17,7 @@ from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter
 from hesper_cloud.erasure.letters import letters_of
-from hesper_cloud.ingest import set_aside
+from hesper_cloud.ingest import layouts, set_aside
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.intakes import Intakes
@@ -49,10 +49,11 @@ class House:
         stop = threading.Event()
         self.intakes = Intakes.build(self.store, self.engine, LatestValues(), letters, stop, TOPICS)
 
-    def take(self, payload: bytes) -> list[str]:
+    def take(self, payload: bytes, sender: str = "roof-1") -> list[str]:
         """Takes a message in; returns the verdicts of its receipts."""
         delivery = Delivery(1, 1, 1)
-        came = [Message(TOPIC, "roof-1", Kind.READINGS, payload, delivery, 0.0, time.time())]
+        topic = TOPICS.up(sender, Kind.READINGS)
+        came = [Message(topic, sender, Kind.READINGS, payload, delivery, 0.0, time.time())]
         settled, aftermath = self.intakes.readings.store(came, decode_all(came))
         aftermath.tell()
         return [each.verdict for each in settled]
@@ -187,3 +188,30 @@ def test_rows_in_columns_are_set_aside_alike(house: House) -> None:
     (letter,) = house.letters()
     assert json.loads(letter.payload)["readings"][0]["captured_at"] == "1969-12-31T00:00:00+00:00"
     assert letters_of(house.engine, TOPICS, "M1").own == [letter.id]
+
+
+def in_quantity(number: int, at: int, meter: str = "M1") -> dict:
+    return row(meter, at, number, values={f"1.0.{number}.8.0.255": [number, 0, 30]})
+
+
+def test_a_sender_of_ever_other_layouts_is_refused_and_heard_in_those_it_had(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stays with stores and latest values, where everybody pays for it."""
+    monkeypatch.setattr(layouts, "MOST_OF_ONE", 3)
+    three = [in_quantity(number, T0 + number) for number in range(1, 4)]
+    assert house.take(payload(*three)) == ["stored"]
+    fourth = payload(in_quantity(4, T0 + 4), sequence=2)
+    assert house.take(fourth) == ["rejected"]
+    both = payload(in_quantity(1, T0 + 5), in_quantity(5, T0 + 6), sequence=3)
+    assert house.take(both) == ["rejected"]
+    assert house.take(payload(in_quantity(3, T0 + 7), sequence=4)) == ["stored"]
+    assert house.take(payload(*three)) == ["stored"]  # redelivered
+    assert house.take(payload(in_quantity(4, T0 + 8, "M2"), sequence=5), "roof-2") == ["stored"]
+    assert house.values("M1") == [1, 2, 3, 3]
+    first, second = house.letters()
+    assert first.reason.startswith("4 sets of quantities, scalers and units of one sender: at most")
+    assert (first.payload, second.payload) == (fourth, both)
+    house.replay()
+    assert all(each.replayed_at is not None for each in house.letters())
+    assert house.values("M1") == [1, 2, 3, 4, 1, 5, 3]

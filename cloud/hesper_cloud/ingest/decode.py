@@ -37,6 +37,11 @@ class Decoded(NamedTuple):
     shared: Shared | None = None
     refused: tuple[RefusedReading, ...] = ()
 
+    @property
+    def all_blocks(self) -> tuple[Block, ...]:
+        """The blocks that its rows are in, of its own or shared."""
+        return self.blocks if self.shared is None else (self.shared.block,)
+
 
 def identify(message: Message) -> BatchId | None:
     """Returns the identity of a batch if its payload gives one, whatever the body holds."""

@@ -6,6 +6,7 @@ Per group of messages:
 2. A batch that is stored already, with the same digest, gets its receipt again and nothing else.
    With another digest it is a dead letter and an alarm, and is answered as rejected: so it does not
    fill its gateway's window for ever, but is set aside there, and can be replayed here.
+   So is one with which its sender brings too many layouts (`layouts`).
 3. The rest is validated and written in one transaction with its batch ids; single rows that cannot
    be stored are dead letters (`set_aside`). If the store refuses the group, batches are written one
    by one, so that only the offending one is rejected.
@@ -28,6 +29,7 @@ from hesper_cloud.ingest.aftermath import Aftermath, Commit, Committed
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, rejected
 from hesper_cloud.ingest.joining import Joined, joined
+from hesper_cloud.ingest.layouts import Layouts
 from hesper_cloud.ingest.message import Message, Settled
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
@@ -85,6 +87,7 @@ class ReadingsIn:
         self._aside = Aside(dead_letters, stop)
         self._alarms = alarms
         self._owners = owners
+        self._layouts = Layouts()
         self._stop = stop
         self.witnesses: list[Committed] = []
         self.judges: list[Committed] = []
@@ -108,7 +111,7 @@ class ReadingsIn:
             else:
                 decoded.append(found)
         with stage("recognise"):
-            fresh = self._unknown(decoded, settled)
+            fresh = self._admitted(self._unknown(decoded, settled), settled)
         aftermath = Aftermath(self.judges, self.followers)
         if fresh:
             self._write(fresh, settled, aftermath)
@@ -155,6 +158,18 @@ class ReadingsIn:
         """Settles a batch that came twice in a group; the first is not stored yet."""
         if each.digest != first_digest:
             self._again(each, first_digest, settled)
+
+    def _admitted(self, fresh: Sequence[Decoded], settled: list[Settled]) -> list[Decoded]:
+        """Returns batches in layouts that their senders may bring; sets the others aside."""
+        admitted = []
+        for each in fresh:
+            try:
+                self._layouts.admit(each.message.gateway, each.all_blocks)
+            except Refused as error:
+                self._reject(each.message, str(error), settled)
+            else:
+                admitted.append(each)
+        return admitted
 
     def _again(self, each: Decoded, stored_digest: str, settled: list[Settled]) -> None:
         batch = each.batch
