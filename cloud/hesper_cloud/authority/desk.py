@@ -6,7 +6,7 @@ again, or a row that someone copied all end in the same outcome and no second ef
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,12 +52,17 @@ class Desk:
         self._vault = vault
 
     def settle_new(self, now: datetime) -> int:
-        """Settles what is new, oldest first; returns how many."""
-        waiting = self._new_requests()
-        settled = [(asked.id, *self._settle(asked, now)) for asked in waiting]
-        if settled:
-            self._write_outcomes(settled, now)
-        return len(settled)
+        """Settles what is new, oldest first; returns how many.
+
+        Each is read when its turn comes and told when it is settled: one may take seconds, and
+        those behind it are taken back meanwhile.
+        """
+        for count in range(_AT_ONCE):
+            asked = self._next_new()
+            if asked is None:
+                return count
+            self._write_outcome(asked.id, self._settle(asked, now), now)
+        return _AT_ONCE
 
     def has_new(self) -> bool:
         """Says whether a request waits to be settled."""
@@ -65,21 +70,21 @@ class Desk:
         with reading(self._registry) as session:
             return session.scalar(query) is not None
 
-    def _new_requests(self) -> list[Asked]:
-        query = select(Request).where(Request.state == "new").order_by(Request.id).limit(_AT_ONCE)
+    def _next_new(self) -> Asked | None:
+        query = select(Request).where(Request.state == "new").order_by(Request.id).limit(1)
         with reading(self._registry) as session:
-            return [
-                Asked(
-                    id=row.id,
-                    kind=row.kind,
-                    requested_by=row.requested_by,
-                    idempotency_key=row.idempotency_key,
-                    payload=row.payload if isinstance(row.payload, dict) else {},
-                    sealed=row.sealed,
-                    created_at=row.created_at,
-                )
-                for row in session.scalars(query)
-            ]
+            row = session.scalar(query)
+        if row is None:
+            return None
+        return Asked(
+            id=row.id,
+            kind=row.kind,
+            requested_by=row.requested_by,
+            idempotency_key=row.idempotency_key,
+            payload=row.payload if isinstance(row.payload, dict) else {},
+            sealed=row.sealed,
+            created_at=row.created_at,
+        )
 
     def _settle(self, asked: Asked, now: datetime) -> _Settled:
         """Settles one request; one that cannot be read is refused and keeps no other waiting."""
@@ -133,14 +138,12 @@ class Desk:
         if age > limit:
             raise Denied("the request is too old to act on; ask again")
 
-    def _write_outcomes(
-        self, settled: Sequence[tuple[int, str, dict[str, Any]]], now: datetime
-    ) -> None:
+    def _write_outcome(self, request_id: int, settled: _Settled, now: datetime) -> None:
         with writing(self._registry) as session:
-            for request_id, state, outcome in settled:
-                row = session.get(Request, request_id)
-                if row is not None:
-                    row.state, row.outcome, row.sealed, row.settled_at = state, outcome, None, now
+            row = session.get(Request, request_id)
+            if row is not None:
+                row.state, row.outcome = settled
+                row.sealed, row.settled_at = None, now
 
 
 def _refuse(session: Session, asked: Asked, now: datetime, refusal: Exception) -> _Settled:

@@ -1,0 +1,85 @@
+"""Requests that wait behind one that takes long: what is told of them is what happens."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hesper_cloud import keys
+from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.authority.case import Case, Outcome
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Request
+from hesper_cloud.latest import LatestValues
+from hesper_cloud.services import authority_link
+from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import Unavailable
+from hesper_cloud.services.sources import Sources
+from sqlalchemy import select
+
+LONG_S = 30.0
+
+
+class Long:
+    """A kind of request that is decided for as long as a test says."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.handlers = {"long": self._decide}
+        self.makings: dict[str, Any] = {}
+        self._work = work
+
+    def _decide(self, _case: Case) -> Outcome:
+        self._work()
+        return {}
+
+
+def put(head_end, kind: str, key: str, **payload: Any) -> None:
+    now = head_end.clock.now
+    row = Request(
+        kind=kind, requested_by="ann", payload=payload, idempotency_key=key, created_at=now
+    )
+    with writing(head_end.databases.registry) as session:
+        session.add(row)
+
+
+def states(head_end) -> list[str]:
+    with reading(head_end.databases.registry) as session:
+        return list(session.scalars(select(Request.state).order_by(Request.id)))
+
+
+async def test_what_was_taken_back_behind_a_long_request_does_not_happen(head_end, monkeypatch):
+    monkeypatch.setattr(authority_link, "WAIT", timedelta(seconds=0.05))
+    begun, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert over.wait(LONG_S)
+
+    registry, authority = head_end.databases.registry, head_end.databases.authority
+    sources = Sources(head_end.settings, registry, authority, None, LatestValues(), head_end.clock)
+    link = AuthorityLink(sources, keys.request_sealer(head_end.settings.keys))
+    head_end.authority.release(Long(work))
+    put(head_end, "long", "key-1")
+    reconnect = {"action": "reconnect", "meter": "HES12642984", "reason": "paid", "serial_tail": ""}
+    put(head_end, "command.request", "key-2", **reconnect)
+    turn = asyncio.create_task(asyncio.to_thread(head_end.authority.turn))
+    try:
+        assert await asyncio.to_thread(begun.wait, LONG_S)
+        with pytest.raises(Unavailable, match="taken back"):
+            await link.ask(Actor("ann", Role.OPERATOR), "command.request", reconnect, "key-2")
+    finally:
+        over.set()
+        await turn
+    assert states(head_end) == ["done", "withdrawn"]
+    assert head_end.commands() == head_end.outbox.sent == []
+
+
+def test_what_was_settled_is_told_before_a_long_request_is_decided(head_end):
+    told: list[list[str]] = []
+    head_end.authority.release(Long(lambda: told.append(states(head_end))))
+    put(head_end, "kill_switch.engage", "key-1", reason="a storm")
+    put(head_end, "long", "key-2")
+    head_end.authority.turn()
+    assert told == [["done", "new"]]
