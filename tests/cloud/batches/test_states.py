@@ -105,6 +105,37 @@ def test_a_canary_that_fails_stops_the_batch_until_somebody_decides(town, refuse
     assert "no row of this batch failed" in refused(town.decide(batch, "retry"))
 
 
+def test_a_canary_of_which_nothing_was_confirmed_lets_no_other_row_go_by_itself(town):
+    town.policy(gateway_reconnects_per_minute=1)
+    town.head_end.ask_reconnect(meter=PROTECTED)
+    lately = {"relay_output": False, "relay_control": 0, "relay_confirmed_at": town.clock.now}
+    with writing(town.head_end.databases.registry) as session:
+        session.execute(update(Meter).where(Meter.id.in_(town.meters)).values(**lately))
+    batch = town.approved(kind="relay.reconnect", canary=1)
+    town.turn()
+    (first,) = [row for row in town.rows(batch) if row.command]
+    assert town.head_end.command(first.command).state == "queued"
+    assert town.head_end.ask("ann", "command.cancel", command=first.command).state == "done"
+    town.turn(61, times=3)
+    assert town.states(batch) == {"cancelled": 1, "waiting": 11}
+    assert town.batch(batch).state == "paused"
+    assert "none of 1 rows that went first was confirmed" in town.batch(batch).detail
+    assert town.decide(batch, "resume").outcome["state"] == "running"
+    assert town.states(batch) == {"cancelled": 1, "released": 1, "waiting": 10}
+
+
+def test_a_canary_that_fails_while_it_is_paused_stops_the_batch_when_it_is_resumed(town):
+    batch = town.approved()
+    town.turn()
+    town.decide(batch, "pause", "ann", reason="storm")
+    town.turn()
+    town.answer_all("failed", None)
+    assert town.decide(batch, "resume").outcome["state"] == "canary"
+    town.turn(5)
+    assert town.states(batch) == {"failed": 2, "waiting": 10}
+    assert town.batch(batch).state == "stopped"
+
+
 def test_a_share_of_failures_in_the_waves_stops_it_only_when_enough_have_finished(town):
     town.policy(batches={"least_finished": 4})
     batch = town.approved(canary=0, wave_size=3)

@@ -101,14 +101,14 @@ def abort_batch(case: Case) -> Outcome:
 def resume_batch(case: Case) -> Outcome:
     """Lets a held batch go on, by an approver's decision; what failed so far is forgiven.
 
-    Where a wave is over, that is the word on which the next begins; but not where it has come to
-    its end, and to its stop, only since somebody paused it: that is said first.
+    Where a wave or canary is over, that is the word on which the next begins; but not where it has
+    come to its end, and to its stop, only since somebody paused it: that is said first.
     """
     batch = _in(case, HELD - {"quarantined"})
     was, since = batch.state, batch.updated_at
     forgiven = batch.forgiven_finished, batch.forgiven_failed
     outcome = _go_on(case, batch, "resumed")
-    if batch.waves and batch.state in MOVING and waves.is_over(case.session, batch):
+    if batch.state in MOVING and waves.is_over(case.session, batch):
         counted = tally(case.session, batch.id)
         if was == "paused" and waves.has_ended_since(case.session, batch, since):
             batch.forgiven_finished, batch.forgiven_failed = forgiven

@@ -6,7 +6,8 @@ end of each wave, which are frozen with the list. The first wave is the canary. 
 all its rows have finished; the stop by itself judges it alone, whatever went before. Then a person
 lets the next begin, who proves to be an approver like anybody that lets a held batch go on; or it
 begins by itself when the soak time is over, in which what was brought can still turn out to be bad.
-Behind a wave of which nothing was confirmed none begins by itself, whatever share may fail.
+A batch that names no shares has a canary and all others, which begin by themselves. Behind a wave,
+or a canary, of which nothing was confirmed none begins by itself, whatever share may fail.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ _OVER = later("wave {number} of {count} is over; a person lets the next begin")
 _BAD = later(
     "wave {number} of {count} is over and nothing in it was confirmed; a person lets the next begin"
 )
+_NEXT = later("wave {number} of {count} is over, the next begins")
+_PASSED = later("of {count} rows that went first, no more failed than it bears")
+_UNPROVED = later("none of {count} rows that went first was confirmed; a person lets the others go")
+_DECIDED = later("{count} rows that went first are over, the others begin")
 
 
 def ends(shares: Sequence[int], total: int) -> list[int]:
@@ -66,10 +71,10 @@ def is_over(session: Session, batch: Batch) -> bool:
 def go_on(session: Session, batch: Batch, counted: Tally, now: datetime) -> bool:
     """Goes on behind a wave that is over and was not too bad; says whether the next is open."""
     if batch.waves is None:
-        words = later("of {count} rows that went first, no more failed than it bears")
-        told = worded(words, count=batch.canary)
-        move(session, batch, Move("running", _SELF, told), now)
-        return True
+        is_good = _has_confirmed(session, batch)
+        to, words = ("running", _PASSED) if is_good else ("paused", _UNPROVED)
+        move(session, batch, Move(to, _SELF, worded(words, count=batch.canary)), now)
+        return is_good
     if batch.soaks_until is None:
         is_good = _has_confirmed(session, batch)
         if batch.soak_s is None or not is_good:
@@ -85,8 +90,11 @@ def go_on(session: Session, batch: Batch, counted: Tally, now: datetime) -> bool
 
 def begin_next(session: Session, batch: Batch, counted: Tally, actor: str, now: datetime) -> None:
     """Opens the next wave; what has finished so far does not count in its judgement."""
-    why = _numbered(later("wave {number} of {count} is over, the next begins"), batch)
-    batch.wave, batch.soaks_until = batch.wave + 1, None
+    if batch.waves is None:
+        why: str = worded(_DECIDED, count=batch.canary)
+    else:
+        why = _numbered(_NEXT, batch)
+        batch.wave, batch.soaks_until = batch.wave + 1, None
     forgive(batch, counted)
     move(session, batch, Move("running", actor, why), now)
 
@@ -98,8 +106,9 @@ def has_ended_since(session: Session, batch: Batch, at: datetime) -> bool:
 
 
 def _has_confirmed(session: Session, batch: Batch) -> bool:
-    """Says whether a row of the open wave was confirmed."""
-    begin, end = [0, *(batch.waves or ())][batch.wave : batch.wave + 2]
+    """Says whether a row of the open wave, or of the canary, was confirmed."""
+    end = _open_count(batch) or 0
+    begin = batch.waves[batch.wave - 1] if batch.waves and batch.wave else 0
     rows = select(BatchRow.state).where(BatchRow.batch == batch.id, BatchRow.excluded.is_(None))
     wave = rows.order_by(BatchRow.position).offset(begin).limit(end - begin)
     return "confirmed" in session.scalars(wave).all()
