@@ -40,7 +40,7 @@ class CleanUp:
         """Cleans up once."""
         now, kept = self._clock(), self._settings.clean_up
         with writing(self._registry) as session:
-            session.execute(delete(WebSession).where(WebSession.expires_at <= now))
+            session.execute(delete(WebSession).where(~WebSession.lasts(now)))
         self._imports(now - timedelta(days=kept.import_days))
         self._reports(now - timedelta(days=kept.report_days))
         self._half_made(now - _HALF_MADE)

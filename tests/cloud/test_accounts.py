@@ -11,6 +11,7 @@ from hesper_cloud import keys, provision
 from hesper_cloud.accounts import backoff, passwords
 from hesper_cloud.accounts.roles import LADDER, Actor, Permission, Role, granted
 from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
+from hesper_cloud.cleaning import CleanUp
 from hesper_cloud.db.authority import User
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
@@ -178,6 +179,31 @@ async def test_sessions_end_with_their_hour(services, clock, monkeypatch):
     for token in (session.token, session.signed, "nonsense", "a.b.c"):
         with pytest.raises(NotAuthenticated):
             await services.accounts.actor_of(token)
+
+
+async def test_a_session_of_a_clock_that_was_ahead_has_ended_once_the_clock_is_right(
+    services, head_end, clock, monkeypatch
+):
+    monkeypatch.setattr("hesper_cloud.services.accounts._RECHECK_S", 0.0)
+    clock.advance(365 * 86_400)
+    ahead = await services.accounts.login("ann", ANN, "192.0.2.1")
+    clock.now = NOW
+    for token in (ahead.token, ahead.signed):
+        with pytest.raises(NotAuthenticated):
+            await services.accounts.actor_of(token)
+    assert await services.sessions.list(Actor("ann", Role.OPERATOR)) == []
+    CleanUp(head_end.databases.registry, head_end.settings, clock).turn()
+    clock.advance(365 * 86_400 + 60)
+    with pytest.raises(NotAuthenticated):
+        await services.accounts.actor_of(ahead.token)
+
+
+async def test_a_clock_that_steps_back_a_little_ends_no_session(services, clock, monkeypatch):
+    monkeypatch.setattr("hesper_cloud.services.accounts._RECHECK_S", 0.0)
+    session = await services.accounts.login("ann", ANN, "192.0.2.1")
+    clock.advance(-60)
+    for token in (session.token, session.signed):
+        assert await services.accounts.actor_of(token) == session.actor
 
 
 async def test_disabling_or_changing_an_account_ends_its_tokens(services, head_end, monkeypatch):

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 
 import jwt
 
+from hesper_cloud.db.doors import MOST_AHEAD
+
 _ALGORITHM = "HS256"
 _ISSUER = "hesper"
 API_PREFIX = "hesper_"
@@ -85,7 +87,8 @@ class MachineTokens:
         """Returns whom the token speaks for.
 
         Raises:
-            TokenRefused: wrong signature or issuer, a field missing, or expired.
+            TokenRefused: wrong signature or issuer, a field missing, expired, or signed by a clock
+                that was ahead.
         """
         try:
             body = jwt.decode(
@@ -100,9 +103,10 @@ class MachineTokens:
                 },
             )
             expired = now.timestamp() >= float(body["exp"])
+            is_ahead = float(body["iat"]) > (now + MOST_AHEAD).timestamp()
             claim = Claim(str(body["sub"]), int(body["ver"]), body.get("jti"))
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
             raise TokenRefused("the token is not one of ours") from error
-        if expired:
+        if expired or is_ahead:
             raise TokenRefused("the token has expired")
         return claim

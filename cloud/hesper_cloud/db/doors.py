@@ -1,11 +1,14 @@
 """Tables of who came in: browser sessions, tokens as they are used, logins that failed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import String
+from sqlalchemy import ColumnElement, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.base import RegistryBase
+
+MOST_AHEAD = timedelta(minutes=5)
+"""How far the beginning of a session may lie ahead; beyond it a clock has been set back since."""
 
 
 class WebSession(RegistryBase):
@@ -23,6 +26,15 @@ class WebSession(RegistryBase):
     method: Mapped[str] = mapped_column(  # password | oidc
         String(16), default="password", server_default="password"
     )
+
+    @classmethod
+    def lasts(cls, at: datetime) -> ColumnElement[bool]:
+        """Returns the condition that a session has begun by a moment, and has not ended.
+
+        One that was opened while the clock was ahead would last until the clock is as late again,
+        and as long as it lasts then.
+        """
+        return (cls.expires_at > at) & (cls.created_at <= at + MOST_AHEAD)
 
 
 class TokenUse(RegistryBase):

@@ -197,7 +197,7 @@ class Accounts:
             method=visit.method,
         )
         with writing(self._sources.registry) as session:
-            session.execute(delete(WebSession).where(WebSession.expires_at <= now))
+            session.execute(delete(WebSession).where(~WebSession.lasts(now)))
             session.add(row)
         return Session(
             token=token,
@@ -231,7 +231,7 @@ class Accounts:
         query = select(WebSession.username).where(
             WebSession.username == username,
             WebSession.source == source,
-            WebSession.expires_at > self._sources.clock(),
+            WebSession.lasts(self._sources.clock()),
         )
         return session.scalar(query.limit(1)) is not None
 

@@ -77,9 +77,12 @@ class Identities:
         return self.actor(user)
 
     def _stored_claim(self, token: str) -> Claim:
+        query = select(WebSession).where(
+            WebSession.token_digest == tokens.digest(token), WebSession.lasts(self._sources.clock())
+        )
         with reading(self._sources.registry) as session:
-            row = session.get(WebSession, tokens.digest(token))
-        if row is None or row.expires_at <= self._sources.clock():
+            row = session.scalar(query)
+        if row is None:
             raise NotAuthenticated("the session has ended; log in again")
         return Claim(row.username, row.token_version)
 

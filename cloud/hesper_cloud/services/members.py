@@ -148,7 +148,7 @@ class Members:
                 row.username: row.enrolled_at for row in session.scalars(select(SecondFactor))
             }
         opened = select(WebSession.username, func.count(), func.max(WebSession.created_at))
-        opened = opened.where(WebSession.expires_at > now).group_by(WebSession.username)
+        opened = opened.where(WebSession.lasts(now)).group_by(WebSession.username)
         with reading(self._sources.registry) as session:
             sessions = {name: (count, last) for name, count, last in session.execute(opened)}
             locked = {

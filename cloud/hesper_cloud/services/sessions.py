@@ -58,7 +58,7 @@ class Sessions:
 
     def _rows(self, this: str) -> SessionRows:
         now = self._sources.clock()
-        query = select(WebSession).where(WebSession.expires_at > now)
+        query = select(WebSession).where(WebSession.lasts(now))
         with reading(self._sources.registry) as session:
             rows = session.scalars(query.order_by(WebSession.created_at.desc())).all()
         with reading(self._sources.authority) as session:
