@@ -1,12 +1,16 @@
 """The migrations and the models say the same, and the engines keep their promises."""
 
+import sqlite3
+import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from hesper_cloud.db import authority, migrate, registry
+from hesper_cloud.db import authority, engines, migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
 from migrating import upgrade_both
 from sqlalchemy import Engine, insert, select, text
@@ -39,6 +43,25 @@ def test_of_two_that_migrate_at_once_one_waits_for_the_other(tmp_path):
     first, second = engine_in(tmp_path), engine_in(tmp_path)
     upgrade_both(first, second)
     assert migrate.revision_of(second) == migrate.newest("registry")
+
+
+def test_of_two_that_make_one_file_at_once_one_waits_for_the_other(tmp_path, monkeypatch):
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        first.execute("CREATE TABLE first (x)")
+        waiting = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: first.execute("COMMIT"))
+        monkeypatch.setattr(engines, "time", waiting)
+        with engine_in(tmp_path).connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+            connection.exec_driver_sql("SELECT x FROM first")
+
+
+def test_a_file_that_stays_locked_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 20)
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"), engine_in(tmp_path).connect():
+            pass
 
 
 def test_pragmas_are_set_on_every_connection(tmp_path):

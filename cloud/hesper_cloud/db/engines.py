@@ -8,6 +8,8 @@ REPEATABLE READ, and `writing` first takes an advisory lock that all of Hesper's
 database share, so that two authorities decide one after the other.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, make_url,
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
+_LOOK_AGAIN_S = 0.01
 PER_QUERY = 5_000  # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535
 _BEGIN = "hesper_begin"
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
@@ -46,7 +49,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         if read_only:
             connection.execute("PRAGMA query_only=ON")
             return
-        connection.execute("PRAGMA journal_mode=WAL")
+        _keep_log(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -55,6 +58,29 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Puts a new file in WAL; where several make it at once SQLite waits for nobody, so this does.
+
+    Raises:
+        sqlite3.OperationalError: one that is not in WAL stays locked beyond the busy timeout.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
+        else:
+            return
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Says whether SQLite refused because another connection holds the database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _sqlite_url(url: str, *, read_only: bool) -> str:
