@@ -1,5 +1,6 @@
 """The migrations and the models say the same, and the engines keep their promises."""
 
+import logging
 import sqlite3
 import time
 from contextlib import closing
@@ -42,6 +43,30 @@ def test_migrations_build_what_the_models_say(tmp_path, database, metadata):
 def test_of_two_that_migrate_at_once_one_waits_for_the_other(tmp_path):
     first, second = engine_in(tmp_path), engine_in(tmp_path)
     upgrade_both(first, second)
+    assert migrate.revision_of(second) == migrate.newest("registry")
+
+
+def test_who_comes_second_waits_however_long_the_first_changes_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 10)
+    second = engine_in(tmp_path)
+    migrate.revision_of(second)
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        told: list[str] = []
+
+        class Ends(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                told.append(record.getMessage())
+                if len(told) == 2:
+                    first.execute("COMMIT")
+
+        handler = Ends()
+        logging.getLogger(migrate.__name__).addHandler(handler)
+        try:
+            migrate.upgrade(second, "registry")
+        finally:
+            logging.getLogger(migrate.__name__).removeHandler(handler)
+    assert all("waiting until that is over" in each for each in told)
     assert migrate.revision_of(second) == migrate.newest("registry")
 
 

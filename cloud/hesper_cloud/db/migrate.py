@@ -4,17 +4,22 @@ Alembic takes a good part of a second to load, so a database that is there alrea
 its revision is compared with the newest one, by which the files of a history are numbered.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.engine import Transaction
+from sqlalchemy.exc import OperationalError
 
-from hesper_cloud.db.engines import connected_to_write, take_write_lock
+from hesper_cloud.db.engines import connected_to_write, is_locked, take_write_lock
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+_log = logging.getLogger(__name__)
 
 Database = Literal["registry", "authority"]
 _KEEPERS = {"registry": "head end (`hesper-cloud run`)", "authority": "authority"}
@@ -83,7 +88,8 @@ def go_back(engine: Engine, database: Database, revision: str) -> None:
 def changing(engine: Engine) -> Iterator[Connection]:
     """Yields a connection in a transaction for changes of tables, one process after the other.
 
-    Who comes second, at a start of several for example, finds that all is done.
+    Who comes second, at a start of several for example, waits however long that takes, and finds
+    that all is done.
 
     SQLite changes a table by making it anew, and its rows must not be missed meanwhile by those
     that refer to them: so foreign keys are looked at once, at the end.
@@ -97,13 +103,27 @@ def changing(engine: Engine) -> Iterator[Connection]:
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA foreign_keys=OFF")
         try:
-            with connection.begin():
+            with _begun(connection):
                 yield connection
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
                 if broken is not None:
                     raise BrokenReferences(f"rows of {broken[0]} would refer to nothing")
         finally:
             driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _begun(connection: Connection) -> Transaction:
+    """Begins as soon as nobody else writes; SQLite itself waits no longer than its timeout."""
+    while True:
+        try:
+            return connection.begin()
+        except OperationalError as error:
+            if not is_locked(error.orig):
+                raise
+            _log.warning(
+                "%s is being written to, as by who changes its tables; waiting until that is over",
+                connection.engine.url.database,
+            )
 
 
 def revision_of(engine: Engine) -> str | None:
