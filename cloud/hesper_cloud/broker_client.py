@@ -1,4 +1,7 @@
-"""A client of the broker in the name of one account, as every role of the cloud makes it."""
+"""A client of the broker in the name of one account, as every role of the cloud makes it.
+
+Password and certificate are read anew for each connection: people change them while a role runs.
+"""
 
 import logging
 import ssl
@@ -16,6 +19,23 @@ from hesper_cloud.settings import BrokerAccount
 log = logging.getLogger(__name__)
 
 _Client = TypeVar("_Client", bound=mqtt.Client)
+
+
+class _Trust(ssl.SSLContext):
+    """Takes the word on the broker's certificate of whom a file names at each connection."""
+
+    file: Path
+
+    @classmethod
+    def of(cls, file: Path) -> "_Trust":
+        """Returns the trust of a file; raises OSError where that holds no certificate."""
+        ssl.create_default_context(cafile=str(file))
+        made = cls(ssl.PROTOCOL_TLS_CLIENT)
+        made.file = file
+        return made
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        return ssl.create_default_context(cafile=str(self.file)).wrap_socket(*arguments, **options)
 
 
 def make(
@@ -49,10 +69,14 @@ def make_bulk(account: BrokerAccount | None, tls_ca: Path | None) -> BulkClient:
 
 
 def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | None) -> _Client:
-    if account is not None:
-        client.username_pw_set(account.username, account.password())
+    def name(_client: mqtt.Client, _data: Any) -> None:
+        if account is not None:
+            client.username_pw_set(account.username, account.password())
+
+    name(client, None)
+    client.on_pre_connect = name
     if tls_ca is not None:
-        client.tls_set_context(ssl.create_default_context(cafile=str(tls_ca)))
+        client.tls_set_context(_Trust.of(tls_ca))
     return client
 
 

@@ -24,6 +24,8 @@ _ADVICE: tuple[tuple[type[OSError], str], ...] = (
     ),
     (socket.gaierror, "nobody knows this name: host, [broker] in cloud.toml"),
     (ConnectionRefusedError, "does the broker run, on this host and port? [broker] in cloud.toml"),
+    (FileNotFoundError, "put it where [broker] in cloud.toml says that it is"),
+    (PermissionError, "may the file be read, is no firewall in between? [broker] in cloud.toml"),
     (OSError, "is there a way to it, and no firewall in between? [broker] in cloud.toml"),
 )
 _REFUSED = "compare account and password_file, [broker] in cloud.toml, with the broker's"

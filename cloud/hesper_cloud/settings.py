@@ -71,8 +71,15 @@ class BrokerAccount(_Section):
     password_file: Path
 
     def password(self) -> str:
-        """Reads the password; whitespace around it does not count."""
-        return self.password_file.read_text(encoding="utf-8").strip()
+        """Reads the password; whitespace around it does not count.
+
+        Raises:
+            OSError: it cannot be read, or is no text.
+        """
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:
+            raise OSError(f"{self.password_file}: the text is not UTF-8") from None
 
 
 class BrokerSettings(_Section):

@@ -12,7 +12,8 @@ import logging
 import math
 import socket
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -54,7 +55,8 @@ class Account:
     port: int
     client_id: str
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Callable[[], str | None] = lambda: None
+    """Asked for each connection: people change it while the agent runs."""
     tls_ca: Path | None = None
     keepalive_s: int = 30
     shown: Shown | None = None
@@ -62,14 +64,19 @@ class Account:
 
 
 def client(account: Account, will: aiomqtt.Will) -> aiomqtt.Client:
-    """Returns a client for one connection; entering it connects."""
+    """Returns a client for one connection; entering it connects.
+
+    Raises:
+        ConfigError: the password file cannot be used.
+        OSError: a certificate cannot be read.
+    """
     paho_log = logging.getLogger("hesper_gateway.mqtt")
     paho_log.setLevel(logging.ERROR)
     made = aiomqtt.Client(
         account.host,
         account.port,
         username=account.username,
-        password=account.password,
+        password=account.password(),
         identifier=account.client_id,
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=False,
@@ -110,7 +117,7 @@ async def reach(account: Account) -> None:
             account.host,
             account.port,
             username=account.username,
-            password=account.password,
+            password=account.password(),
             identifier=account.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=account.shown is None,

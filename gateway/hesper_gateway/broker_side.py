@@ -123,12 +123,14 @@ def build_account(config: GatewayConfig, down: Down) -> Account:
         ConfigError: the broker's password file cannot be used.
     """
     broker = config.broker
+    password = partial(load_password, broker.password_file)
+    password()  # what is amiss is told at the start
     return Account(
         broker.host,
         broker.port,
         config.gateway,
         broker.username,
-        load_password(broker.password_file),
+        password,
         broker.tls_ca,
         broker.keepalive_s,
         down.renewal.holding if down.renewal is not None else None,

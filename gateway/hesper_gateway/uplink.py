@@ -31,7 +31,7 @@ from hesper_contracts.topics import Address, CloudAddress, Topics
 
 from hesper_gateway import broker_link
 from hesper_gateway.database import StorageFull
-from hesper_gateway.errors import Hop
+from hesper_gateway.errors import ConfigError, Hop
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.window import Window
 
@@ -170,7 +170,7 @@ class Uplink:
                 await self._connection()
             except* _MadeAnew:
                 log.info("the connection is made anew")
-            except* (aiomqtt.MqttError, OSError) as errors:
+            except* (aiomqtt.MqttError, OSError, ConfigError) as errors:
                 self._ears.failures[Hop.BROKER] += 1
                 error = errors.exceptions[0]
                 if self.connected.is_set() or told is not type(error):

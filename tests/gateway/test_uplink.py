@@ -264,7 +264,7 @@ async def test_works_within_what_the_access_rules_allow(
         f"password_file {passwords}\nacl_file {rules}\n"
     )
     await outbox.append_readings([section("M1", 900)])
-    account = Account("127.0.0.1", guarded.port, GATEWAY, GATEWAY, "secret")
+    account = Account("127.0.0.1", guarded.port, GATEWAY, GATEWAY, lambda: "secret")
     ingest = aiomqtt.Client(
         "127.0.0.1",
         guarded.port,

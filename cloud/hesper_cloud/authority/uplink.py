@@ -140,8 +140,7 @@ class AuthorityUplink:
         if not self._link.came(reason):
             return
         self._connections += 1
-        account = self._settings.authority
-        group = share_group(ROLE, account.password() if account else None)
+        group = share_group(ROLE, client.password)
         client.subscribe(self._topics.shared(group, Kind.REQUESTS), qos=1)
         client.publish(self._status_topic, self._status("online"), qos=1, retain=True)
 

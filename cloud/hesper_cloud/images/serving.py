@@ -94,8 +94,7 @@ class BlockServer:
     ) -> None:
         if not self._link.came(reason):
             return
-        account = self._broker.images
-        group = share_group(ROLE, account.password() if account else None)
+        group = share_group(ROLE, client.password)
         client.subscribe(self._topics.shared(group, Kind.REQUESTS), qos=1)
 
     def _on_subscribe(

@@ -182,8 +182,7 @@ class Consumer:
             return
         self._now = self._now[0] + 1, client.socket()
         self._pending.clear()
-        account = self._connection.account
-        group = share_group(ROLE, account.password() if account else None)
+        group = share_group(ROLE, client.password)
         filters = [self._topics.shared(group, kind) for kind in SHARED]
         for name in (*filters, self._topics.every_status()):
             _, packet = client.subscribe(name, qos=1)

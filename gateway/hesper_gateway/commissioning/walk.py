@@ -23,6 +23,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,6 @@ async def _beside(
 async def _ask_broker(config: GatewayConfig, steps: Steps) -> None:
     broker = config.broker
     try:
-        password = load_password(broker.password_file)
         shown = Holding(broker.certificate) if broker.certificate is not None else None
     except ConfigError as error:
         steps.failed(Hop.BROKER, str(error))
@@ -214,14 +214,14 @@ async def _ask_broker(config: GatewayConfig, steps: Steps) -> None:
         broker.port,
         f"{config.gateway}-commission" if shown is None else config.gateway,
         broker.username,
-        password,
+        partial(load_password, broker.password_file),
         broker.tls_ca,
         broker.keepalive_s,
         shown,
     )
     try:
         await reach(account)
-    except BrokerRefused as error:
+    except (BrokerRefused, ConfigError) as error:
         steps.failed(Hop.BROKER, str(error))
     except BrokerUnreachable as error:
         steps.left_out(
