@@ -53,9 +53,12 @@ def server(
 
 @ca.command("show")
 def show(config: Config = DEFAULT) -> None:
-    """Lists the certificates that are good now, the first to end first."""
-    for row in certificates.show(_desk(config)):
-        typer.echo(f"{row.not_after.astimezone(UTC):%F %R}Z  {row.kind:8}{row.serial:41}{row.name}")
+    """Lists the certificates that are good, and those that ended and were not renewed."""
+    desk = _desk(config)
+    for row in certificates.show(desk):
+        over = "" if row.not_after > desk.now else "  over"
+        until = f"{row.not_after.astimezone(UTC):%F %R}Z"
+        typer.echo(f"{until}  {row.kind:8}{row.serial:41}{row.name}{over}")
 
 
 @ca.command("revoke")

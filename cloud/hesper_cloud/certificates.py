@@ -123,23 +123,23 @@ def server(desk: Desk, names: Sequence[str], folder: Path) -> Path:
 
 
 def show(desk: Desk) -> list[Certificate]:
-    """Returns every certificate that is good now, the first to end first."""
-    good = Certificate.revoked_at.is_(None) & (Certificate.not_after > desk.now)
+    """Returns every certificate that counts, see `issuing.counting`; the first to end first."""
+    is_in = Certificate.name.not_in(select(ShutOut.gateway))
     with reading(desk.databases.authority) as session:
-        return list(session.scalars(select(Certificate).where(good).order_by("not_after")))
+        return list(session.scalars(issuing.counting(desk.now).where(is_in)))
 
 
 def revoke(desk: Desk, serial: str, why: str) -> str:
     """Ends one certificate by its serial number; returns whose it was.
 
     Raises:
-        ProvisioningError: there is none of that number that is good.
+        ProvisioningError: there is none of that number that counts.
     """
     with writing(desk.databases.authority) as session:
         which = Certificate.serial == serial.lower().replace(":", "").lstrip("0")
         ended = issuing.revoke(session, which, why, operator(), desk.now)
         if not ended:
-            raise ProvisioningError(f"no certificate with serial number {serial} is good")
+            raise ProvisioningError(f"no certificate with serial number {serial} counts")
         return ended[0].name
 
 

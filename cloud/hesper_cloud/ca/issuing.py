@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -138,12 +138,29 @@ def record(
     return row
 
 
+def counting(now: datetime) -> Select[Certificate]:
+    """Returns a query of the certificates that somebody answers for, the first to end first.
+
+    These are all that are good, and of a name without one the last that was: it was not renewed.
+    A name whose last one was revoked is given up.
+    """
+    last = select(Certificate.kind, Certificate.name, func.max(Certificate.not_after).label("ends"))
+    of_name = last.group_by(Certificate.kind, Certificate.name).subquery()
+    is_its = (of_name.c.kind == Certificate.kind) & (of_name.c.name == Certificate.name)
+    return (
+        select(Certificate)
+        .join(of_name, is_its)
+        .where(Certificate.revoked_at.is_(None))
+        .where((Certificate.not_after > now) | (Certificate.not_after == of_name.c.ends))
+        .order_by(Certificate.not_after)
+    )
+
+
 def revoke(
     session: Session, which: ColumnElement[bool], why: str, actor: str, now: datetime
 ) -> list[Certificate]:
-    """Ends every certificate that is still good and meant; audited first; the list goes stale."""
-    good = Certificate.revoked_at.is_(None) & (Certificate.not_after > now)
-    ended = list(session.scalars(select(Certificate).where(good & which)))
+    """Ends every certificate that counts and is meant; audited first; the list goes stale."""
+    ended = list(session.scalars(counting(now).where(which)))
     for row in ended:
         entry = audit.Entry(actor, "certificate.revoke", row.name, row.serial, "revoked", why)
         audit.append(session, now, entry)

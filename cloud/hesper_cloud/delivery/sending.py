@@ -207,12 +207,13 @@ class Sender:
 
     def _clear_removed(self, now: datetime) -> None:
         """Clears the alerts of targets that are removed or have another name."""
-        failing = self._alerts.open_rules(FAILING)
+        failing = self._alerts.open_subjects(FAILING)
         if not failing:
             return
         with reading(self._engine) as session:
-            kept = {f"{FAILING}{name}" for name in session.scalars(select(DeliveryTarget.name))}
-        self._alerts.clear_all([(Subject(rule), now) for rule in sorted(failing - kept)])
+            names = session.scalars(select(DeliveryTarget.name))
+            kept = {Subject(f"{FAILING}{name}") for name in names}
+        self._alerts.clear_all([(each, now) for each in failing - kept])
 
 
 def _is_over(served: "Future[None]") -> bool:

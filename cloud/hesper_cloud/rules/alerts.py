@@ -80,11 +80,12 @@ class Alerts:
         with reading(self._engine) as session:
             return {meter for meter in session.scalars(query) if meter is not None}
 
-    def open_rules(self, beginning: str) -> set[str]:
-        """Returns the rules of open alerts whose name begins so."""
-        query = select(Alert.rule).where(Alert.rule.startswith(beginning), Alert.state != CLEARED)
+    def open_subjects(self, beginning: str) -> set[Subject]:
+        """Returns what open alerts are about whose rule's name begins so."""
+        columns = Alert.rule, Alert.meter, Alert.gateway, Alert.element
+        query = select(*columns).where(Alert.rule.startswith(beginning), Alert.state != CLEARED)
         with reading(self._engine) as session:
-            return set(session.scalars(query))
+            return {Subject(*row) for row in session.execute(query)}
 
     def digest_mismatch(self, batch: BatchId) -> None:
         """Alarms: a stored batch came again with other octets."""

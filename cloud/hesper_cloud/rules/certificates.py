@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hesper_contracts.events import Severity
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from hesper_cloud import metrics
-from hesper_cloud.ca import custody
+from hesper_cloud.ca import custody, issuing
 from hesper_cloud.ca.issuing import GATEWAY, SERVER
 from hesper_cloud.db.authority import Certificate, ShutOut
 from hesper_cloud.db.engines import reading
@@ -22,7 +22,8 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.worded import later, worded
 
 _AUTHORITY = "authority"
-_ENDED = "certificate-ended"
+_ALL = "certificate-"
+_ENDED = f"{_ALL}ended"
 _LAST_PART = 6
 _WORDS = {  # by whether it is over, and whether it is a gateway's, which renews its own
     (False, False): later("The certificate of {name} ends at {at} UTC."),
@@ -66,11 +67,12 @@ class CertificateRule:
         self._authority = authority
         self._alerts = alerts
         self._clock = clock
-        self._raised: set[Subject] | None = None  # unknown after a start
+        self._measured: set[str] = set()
 
     def check(self) -> None:
         """Raises an alert for each that is late, clears those that were, sets the metric."""
-        now, found = self._clock(), self._found()
+        now = self._clock()
+        found = self._found(now)
         late = {each.subject(now >= each.ends): each for each in found if each.is_late(now)}
         for subject, each in late.items():
             is_over = now >= each.ends
@@ -78,30 +80,26 @@ class CertificateRule:
             words = _WORDS[is_over, each.kind == GATEWAY]
             text = worded(words, name=each.name, at=f"{each.ends:%F %R}")
             self._alerts.raise_(subject, severity, text, at=now)
-        known = self._raised
-        if known is None:
-            known = {each.subject(over) for each in found for over in (False, True)}
-        for subject in known - late.keys():
+        for subject in self._alerts.open_subjects(_ALL) - late.keys():
             self._alerts.clear(subject, at=now)
-        self._raised = set(late)
-        for kind in {each.kind for each in found}:
+        self._measure(found, now)
+
+    def _measure(self, found: list[Newest], now: datetime) -> None:
+        kinds = {each.kind for each in found}
+        for gone in self._measured - kinds:
+            metrics.CERTIFICATE_EXPIRES.remove(gone)
+        self._measured = kinds
+        for kind in kinds:
             first = min(each.ends for each in found if each.kind == kind)
             metrics.CERTIFICATE_EXPIRES.labels(kind).set((first - now).total_seconds())
 
-    def _found(self) -> list[Newest]:
+    def _found(self, now: datetime) -> list[Newest]:
         shut_out = select(ShutOut.gateway)
-        query = (
-            select(
-                Certificate.kind,
-                Certificate.name,
-                func.max(Certificate.issued_at, type_=Certificate.issued_at.type),
-                func.max(Certificate.not_after, type_=Certificate.not_after.type),
-            )
-            .where(Certificate.revoked_at.is_(None), Certificate.name.not_in(shut_out))
-            .group_by(Certificate.kind, Certificate.name)
-        )
+        columns = Certificate.kind, Certificate.name, Certificate.issued_at, Certificate.not_after
+        query = issuing.counting(now).where(Certificate.name.not_in(shut_out))
         with reading(self._authority) as session:
-            found = [Newest(*row) for row in session.execute(query)]
+            rows = session.execute(query.with_only_columns(*columns))
+            found = list({row[:2]: Newest(*row) for row in rows}.values())
         for own in custody.load_chain(self._settings.keys)[:1]:
             name = own.subject.rfc4514_string()
             found.append(

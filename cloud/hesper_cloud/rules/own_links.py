@@ -50,7 +50,7 @@ class OwnLinks:
         self._clock = clock
         self._news: dict[str, _News] = {}
         self._wrong_since: dict[Subject, datetime] = {}
-        self._open = self._open_before()
+        self._open = {BROKER, STORE, *alerts.open_subjects(LOST)}  # or may be, after a start
 
     def turn(self) -> None:
         """Raises and clears alerts by what holds now."""
@@ -87,13 +87,6 @@ class OwnLinks:
         if news is None or news.told_at != consumer.told_at:
             news = self._news[consumer.instance] = _News(consumer.told_at, now)
         return now - news.noticed_at < _TELLS_WITHIN
-
-    def _open_before(self) -> set[Subject]:
-        """Returns what may be open after a start."""
-        is_open = Alert.rule.startswith(LOST) & (Alert.state != CLEARED)
-        with reading(self._engine) as session:
-            lost = session.scalars(select(Alert.rule).where(is_open))
-            return {BROKER, STORE, *map(Subject, lost)}
 
 
 def is_connected() -> bool:

@@ -13,10 +13,9 @@ def tend(store: ReadingStore, alerts: Alerts, now: datetime) -> list[Fault]:
     """Lets the store do its upkeep; returns all that is wrong with it, each with its alert."""
     faults = store.maintain(int(now.timestamp()))
     wrong = {Subject(f"{_DAMAGED}{fault.name}"): _text(fault) for fault in faults}
-    over = [each for each in map(Subject, alerts.open_rules(_DAMAGED)) if each not in wrong]
     alerts.settle(
         [Telling(subject, "critical", text, now) for subject, text in wrong.items()],
-        [(subject, now) for subject in over],
+        [(subject, now) for subject in alerts.open_subjects(_DAMAGED) - wrong.keys()],
     )
     return faults
 
