@@ -40,13 +40,14 @@ from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.observing.tracing import tracer_of
 from hesper_cloud.outside_in import OutsideIn
 from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.own_links import OwnLinks
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import is_ours_alone, open_store
 from hesper_cloud.stores.port import ReadingStore
-from hesper_cloud.turns import Job
+from hesper_cloud.turns import MINUTE_S, Job
 
 __all__ = ["bootstrap", "create_app", "run"]
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     jobs.run(
                         head_end.services.sources,
                         head_end.ingest.occupation.share,
-                        _jobs_of(head_end),
+                        _jobs_of(head_end, certificate),
                     ),
                     name="jobs",
                 ),
@@ -168,12 +169,17 @@ def _set_aside_what_stays() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
-def _jobs_of(head_end: HeadEnd) -> list[Job]:
-    """Returns the jobs that are about this process's own links."""
+def _jobs_of(head_end: HeadEnd, shown: serving.Certificate | None) -> list[Job]:
+    """Returns the jobs that are about this process's own links, and what it shows there."""
     alerts = Alerts(head_end.registry, now_utc)
     links = OwnLinks(head_end.registry, head_end.settings, alerts, now_utc)
     keys_of = GatewayKeys(head_end.registry, head_end.services.sources.authority, now_utc)
+    certificates = CertificateRule(
+        *(head_end.settings, head_end.services.sources.authority, alerts, now_utc),
+        lambda: shown.own if shown is not None else None,
+    )
     return [
+        Job("certificates", MINUTE_S, certificates.check),
         Job("sending again", SENDING_AGAIN_EVERY_S, head_end.sending_again.turn),
         Job("broker and store", OWN_LINKS_EVERY_S, links.turn),
         Job("keys of gateways", GATEWAY_KEYS_EVERY_S, keys_of.turn),

@@ -44,7 +44,6 @@ from hesper_cloud.reports.schedules import ScheduledReports
 from hesper_cloud.reports.tables import Shelves
 from hesper_cloud.rules import reverse_energy, voltage
 from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.rules.certificates import CertificateRule
 from hesper_cloud.rules.gateway_state import GatewayStateRule
 from hesper_cloud.rules.inactive import InactiveUse
 from hesper_cloud.rules.own_links import is_connected
@@ -95,7 +94,6 @@ def jobs(sources: Sources) -> list[Job]:
     settings, engine, clock = sources.settings, sources.registry, sources.clock
     alerts = Alerts(engine, clock)
     alert_keeping = AlertKeeping(engine, settings.alerts, clock)
-    certificates = CertificateRule(settings, sources.authority, alerts, clock)
     figures = FleetFigures(sources)
     outages = OutageKeeping(engine, alerts, sources.latest, clock)
     works = _works(sources)
@@ -103,7 +101,6 @@ def jobs(sources: Sources) -> list[Job]:
     return [
         Job("silence", SILENCE_EVERY_S, silence.check),
         Job("acknowledged tamper alerts", MINUTE_S, lambda: clear_acknowledged(engine, clock())),
-        Job("certificates", MINUTE_S, certificates.check),
         Job("data of SIM cards", MINUTE_S, SimDataRule(engine, alerts, clock).check),
         Job("state of gateways", GATEWAYS_EVERY_S, GatewayStateRule(engine, alerts, clock).check),
         Job("figures of the fleet", FIGURES_EVERY_S, figures.turn),

@@ -115,12 +115,16 @@ def test_https_and_wss_by_the_own_authority_and_a_renewal_without_a_restart(serv
         ) as live:
             assert "figures" in json.loads(live.recv(ENDS_WITHIN_S))
         assert not server.certificate.look()
+        before = server.certificate.own
         own_authority()
         assert server.certificate.look()
         assert shown(server.port, trusting)[1] != first
+        renewed = server.certificate.own
+        assert renewed != before
         shutil.copy(own_authority.root, tls.certificate)  # not the key's: the present one stays
         assert not server.certificate.look()
         assert shown(server.port, trusting)[0] == "TLSv1.3"
+        assert server.certificate.own == renewed
 
 
 def test_plain_http_beyond_loopback_is_refused_with_what_to_do():

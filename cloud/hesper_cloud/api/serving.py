@@ -12,6 +12,7 @@ import socket
 import ssl
 
 import uvicorn
+from cryptography import x509
 from starlette.types import ASGIApp
 
 from hesper_cloud.api.limits import Limited, Limits
@@ -108,7 +109,13 @@ def configured(
 
 
 class Certificate:
-    """The certificate that new connections are shown."""
+    """The certificate that new connections are shown.
+
+    Attributes:
+        own: The server's own, without those above it.
+    """
+
+    own: x509.Certificate
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
@@ -149,7 +156,8 @@ class Certificate:
     def _load(self, context: ssl.SSLContext) -> None:
         try:
             context.load_cert_chain(self._settings.certificate, self._settings.key)
-        except (ssl.SSLError, OSError) as error:
+            self.own = x509.load_pem_x509_certificate(self._settings.certificate.read_bytes())
+        except (ssl.SSLError, OSError, ValueError) as error:
             raise ProvisioningError(
                 f"[web.tls] {self._settings.certificate} and its key cannot be used: {error}"
             ) from None

@@ -1,14 +1,17 @@
 """Certificates that are about to end, told to people and to Prometheus.
 
 A gateway renews its certificate after two thirds of its life; one that has not after five sixths
-has failed for days. Servers' certificates, and the authority's own, are renewed by people. One that
-has ended is an alert of another rule, which takes the place of the first.
+has failed for days. Servers' certificates, and the authority's own, are renewed by people; what the
+console shows counts, too, whoever signed it, and may be one that a program renews in time. One
+that has ended is an alert of another rule, which takes the place of the first.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from hesper_contracts.events import Severity
 from sqlalchemy import Engine, select
 
@@ -52,18 +55,24 @@ class Newest:
 
     def is_late(self, now: datetime) -> bool:
         """Whether a person must know."""
-        if self.kind == GATEWAY:
-            return now >= self.ends - (self.ends - self.began) / _LAST_PART
-        return now >= self.ends - _FOR_PEOPLE[self.kind]
+        last_part = (self.ends - self.began) / _LAST_PART
+        return now >= self.ends - min(last_part, _FOR_PEOPLE.get(self.kind, last_part))
 
 
 class CertificateRule:
     """Looks at every certificate that counts."""
 
     def __init__(
-        self, settings: Settings, authority: Engine, alerts: Alerts, clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        authority: Engine,
+        alerts: Alerts,
+        clock: Callable[[], datetime],
+        shown: Callable[[], x509.Certificate | None] = lambda: None,
     ) -> None:
+        """Prepares the looks; ``shown`` tells what the console shows to browsers, if anything."""
         self._settings = settings
+        self._shown = shown
         self._authority = authority
         self._alerts = alerts
         self._clock = clock
@@ -100,9 +109,20 @@ class CertificateRule:
         with reading(self._authority) as session:
             rows = session.execute(query.with_only_columns(*columns))
             found = list({row[:2]: Newest(*row) for row in rows}.values())
+        if (shown := self._shown()) is not None:
+            life = shown.not_valid_before_utc, shown.not_valid_after_utc
+            found.append(Newest(SERVER, _name_of(shown), *life))
         for own in custody.load_chain(self._settings.keys)[:1]:
             name = own.subject.rfc4514_string()
             found.append(
                 Newest(_AUTHORITY, name, own.not_valid_before_utc, own.not_valid_after_utc)
             )
         return found
+
+
+def _name_of(server: x509.Certificate) -> str:
+    """Returns what a server's certificate is called: its common name, else its first other name."""
+    if common := server.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        return str(common[0].value)
+    others = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return str(next(iter(others)).value)
