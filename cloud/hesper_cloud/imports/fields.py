@@ -113,8 +113,8 @@ ip_address = checked(
 
 
 def port(value: str, _habits: Habits) -> int:
-    """Reads a port; a spreadsheet's ``4059.0`` is 4059."""
-    bare = re.sub(r"[.,]0+$", "", value)
+    """Reads a port; a spreadsheet's ``4059.0`` is 4059, ``40.000`` may be forty thousand."""
+    bare = re.sub(r"[.,]0{1,2}$", "", value)
     if not bare.isascii() or not bare.isdigit() or not 0 < int(bare[:6]) <= _LARGEST_PORT:
         raise Bad("not_a_port", f"a number from 1 to {_LARGEST_PORT}")
     return int(bare)

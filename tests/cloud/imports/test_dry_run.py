@@ -54,6 +54,7 @@ def test_a_good_row_is_good_and_changes_nothing(house: Any, kind: Any) -> None:
         ("meters", 1, "gw-9", "concentratorId", "unknown_gateway"),
         ("meters", 6, "10.0.0.300", "ipAddress", "not_an_ip_address"),
         ("meters", 7, "70000", "port", "not_a_port"),
+        ("meters", 7, "40.000", "port", "not_a_port"),
         ("meters", 8, "Atlantis", "area", "unknown_area"),
         ("meters", 9, "A-77", "customer", "unknown_customer"),
         ("meters", 10, "S-77", "simCard", "unknown_sim"),
