@@ -148,7 +148,19 @@ async def test_an_address_that_is_no_page_is_told_so(console):
     async with console.person("operator") as user:
         answer = await user.http_client.get("/nowhere")
         assert answer.status_code == 404
+        assert "<title>No such page · Hesper</title>" in answer.text
+
+
+async def test_an_address_that_goes_on_behind_a_page_builds_nothing_of_that_page(
+    console, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(console.services.meters, "get", lambda *told: asked.append(told))
+    async with console.person("operator") as user:
+        answer = await user.http_client.get(f"/meters/{METER}/nowhere")
+        assert answer.status_code == 404
         assert "No such page" in answer.text
+    assert asked == [], "what is looked at stands in the access log"
 
 
 async def test_a_store_that_is_away_gives_a_retry(console):

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
-from nicegui.page_arguments import PageArguments
+from nicegui.page_arguments import PageArguments, RouteMatch
 
 from hesper_ui import drawings, navigation, states, tongues
 from hesper_ui.desk import Desk
@@ -42,7 +42,13 @@ def frame(desk: Desk, actor: Actor, places: Sequence[Place]) -> None:
 class _Places(ui.sub_pages):
     """Where pages are shown; an address that is none of them is told so in our own words."""
 
+    def _find_matching_path(self) -> RouteMatch | None:
+        """Returns the place of the whole address; NiceGUI takes one that it begins with, too."""
+        match = super()._find_matching_path()
+        return None if match is None or match.remaining_path else match
+
     def _render_404(self) -> None:
+        ui.page_title(f"{say('No such page')} · Hesper")
         with box("div", "page"), box("section", "panel"), box("div", "state"):
             Text(say("No such page"), "h1", tabindex="-1")
             Text(say("There is no page at this address."), "p")
