@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, delete, select
+from sqlalchemy import Engine, Select, delete, select, update
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.db.long_jobs import UNENDED, LongJob
 from hesper_cloud.db.registry import ImportFile, ImportReject, Report, WebSession
 from hesper_cloud.imports.folders import Folder
@@ -47,18 +47,21 @@ class CleanUp:
         self._persons(now - _HALF_MADE)
 
     def _imports(self, before: datetime) -> None:
-        state = self._settings.state
-        query = select(ImportFile.id).where(
-            ImportFile.removed_at.is_(None), ImportFile.brought_at < before
+        """Lets go of files, those excepted whose rows a job still enters; the files go last."""
+        query = (
+            select(ImportFile)
+            .outerjoin(LongJob, LongJob.id == ImportFile.job_id)
+            .where(ImportFile.removed_at.is_(None), ImportFile.brought_at < before)
+            .where(LongJob.state.is_(None) | LongJob.state.not_in(UNENDED))
         )
-        for import_id in self._ids(query):
-            Folder(state, str(import_id)).remove()
-
-            def forget(session: Session, import_id: object = import_id) -> None:
-                session.get_one(ImportFile, import_id).removed_at = self._clock()
-                session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
-
-            self._write(forget)
+        with writing(self._registry) as session:
+            over = [row.id for row in session.scalars(query)]
+            for some in batched(over):
+                brought = update(ImportFile).where(ImportFile.id.in_(some))
+                session.execute(brought.values(removed_at=self._clock()))
+                session.execute(delete(ImportReject).where(ImportReject.import_id.in_(some)))
+        for import_id in over:
+            Folder(self._settings.state, import_id).remove()
 
     def _reports(self, before: datetime) -> None:
         query = select(Report.id).where(Report.removed_at.is_(None), Report.made_at < before)
@@ -73,10 +76,14 @@ class CleanUp:
             self._write(forget)
 
     def _half_made(self, before: datetime) -> None:
-        """Removes what nobody needs: dry runs and reports that never ended, spools of others."""
+        """Removes what nobody needs: dry runs and reports that never ended, spools of others.
+
+        What is left of an import that a clean-up was killed over goes with them.
+        """
         state = self._settings.state
         with reading(self._registry) as session:
-            tried = set(session.scalars(select(ImportFile.id)))
+            kept = select(ImportFile.id).where(ImportFile.removed_at.is_(None))
+            tried = set(session.scalars(kept))
             reported = set(session.scalars(select(Report.job_id)))
             working = set(session.scalars(select(LongJob.id).where(LongJob.state.in_(UNENDED))))
         for import_id in import_ids(state):

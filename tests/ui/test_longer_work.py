@@ -11,6 +11,7 @@ from console_double.people import Console, disabled, fill, press, texts, until
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import writing
+from hesper_cloud.db.imports import ImportFile
 from hesper_cloud.imports.trying import Brought
 from hesper_cloud.services.jobs import NEWEST, JobRow
 from hesper_cloud.services.report_records import ReportWish, ScheduleWish
@@ -77,6 +78,23 @@ async def test_a_file_that_changes_what_is_there_shows_each_field(
         shown = texts(user)
         for words in ("1 change what is there", "M-1", "port", "4059", "4060"):
             assert words in shown
+
+
+async def test_of_a_file_that_was_removed_nothing_is_called_right(
+    console: Console, work: LongerWork
+) -> None:
+    import_id = await tried(work)
+    with writing(work.registry) as session:
+        session.get_one(ImportFile, import_id).removed_at = datetime.now(UTC)
+    async with console.person("operator") as user:
+        await user.open("/import")
+        await user.should_see("removed, not applied", retries=20)
+        await user.open(f"/import/{import_id}")
+        await user.should_see("The rows of this file are gone", retries=20)
+        shown = texts(user)
+        assert "unknown area" in shown, "what the dry run counted is known"
+        assert "No mistake was found" not in shown
+        assert "Apply 2 rows" not in shown
 
 
 async def test_who_only_looks_has_no_form_and_no_button(console: Console, work: LongerWork) -> None:

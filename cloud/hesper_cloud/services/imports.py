@@ -32,12 +32,13 @@ from hesper_cloud.services.import_records import (
 )
 from hesper_cloud.services.import_rows import import_row, import_view
 from hesper_cloud.services.sources import Sources, require
-from hesper_cloud.worded import told_by, worded
+from hesper_cloud.worded import later, told_by, worded
 
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 200
 MOST_PROBLEMS = 1000
+_GONE = later("the file is not there any more; bring it again")
 _ORDERS = Orders(
     {"brought_at": Order(ImportFile.brought_at, datetime)}, Order(ImportFile.id, str), "-brought_at"
 )
@@ -129,16 +130,16 @@ class Imports:
             file.good_count,
         )
 
-        def begin() -> bool:
+        def begin() -> None:
             with writing(self._sources.registry) as session:
                 row = session.get_one(ImportFile, import_id)
-                if row.job_id is None:
-                    row.job_id = ask(session, wish, self._sources.clock())
-                    return True
-                return False
+                if row.job_id is not None:
+                    raise Refused("a job applies this file already")
+                if row.removed_at is not None:
+                    raise NotFound(_GONE)
+                row.job_id = ask(session, wish, self._sources.clock())
 
-        if not await asyncio.to_thread(begin):
-            raise Refused("a job applies this file already")
+        await asyncio.to_thread(begin)
         return await self.get(actor, import_id)
 
     async def get(self, actor: Actor, import_id: str) -> ImportView:
@@ -164,8 +165,12 @@ class Imports:
     async def rejected(
         self, actor: Actor, import_id: str, offset: int, limit: int
     ) -> list[RejectedRow]:
-        """Returns refused rows in the order of the file, those of the job among them."""
-        file = await asyncio.to_thread(self._file, actor, import_id)
+        """Returns refused rows in the order of the file, those of the job among them.
+
+        Raises:
+            NotFound: there is no such file, or it was removed.
+        """
+        file = await asyncio.to_thread(self._kept, actor, import_id)
         state, registry = self._sources.settings.state, self._sources.registry
 
         def load() -> list[RejectedRow]:
@@ -180,8 +185,12 @@ class Imports:
     async def changes(
         self, actor: Actor, import_id: str, offset: int, limit: int
     ) -> list[ChangedRow]:
-        """Returns the good rows that change what is there, each with what the dry run compared."""
-        file = await asyncio.to_thread(self._file, actor, import_id)
+        """Returns the good rows that change what is there, each with what the dry run compared.
+
+        Raises:
+            NotFound: there is no such file, or it was removed.
+        """
+        file = await asyncio.to_thread(self._kept, actor, import_id)
         state = self._sources.settings.state
 
         def load() -> list[ChangedRow]:
@@ -196,8 +205,12 @@ class Imports:
         return await asyncio.to_thread(load)
 
     async def rejected_file(self, actor: Actor, import_id: str) -> tuple[str, Iterator[bytes]]:
-        """Returns the name of the rejected rows' file, and its octets part by part."""
-        file = await asyncio.to_thread(self._file, actor, import_id)
+        """Returns the name of the rejected rows' file, and its octets part by part.
+
+        Raises:
+            NotFound: there is no such file, or it was removed.
+        """
+        file = await asyncio.to_thread(self._kept, actor, import_id)
         octets = document(self._sources.registry, self._sources.settings.state, file)
         return f"rejected-{file.kind}-{import_id[:8]}.csv", octets
 
@@ -207,6 +220,13 @@ class Imports:
             row: ImportFile | None = session.scalar(_seen(actor).where(ImportFile.id == import_id))
         if row is None:
             raise NotFound(worded("there is no import {import_id}", import_id=import_id[:40]))
+        return row
+
+    def _kept(self, actor: Actor, import_id: str) -> ImportFile:
+        """Returns a file whose rows are there: of one that was removed nothing is known of them."""
+        row = self._file(actor, import_id)
+        if row.removed_at is not None:
+            raise NotFound(_GONE)
         return row
 
     def _viewed(self, file: ImportFile) -> ImportView:

@@ -14,7 +14,13 @@ from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.delivery import DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Area, DataAccess, ReportSchedule, ScheduledRun
+from hesper_cloud.db.registry import (
+    Area,
+    DataAccess,
+    ImportFile,
+    ReportSchedule,
+    ScheduledRun,
+)
 from hesper_cloud.jobs import long_work
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.long_jobs.running import Runner
@@ -138,6 +144,18 @@ async def test_the_whole_way_of_a_file(town: Town) -> None:
     assert [(each["id"], each["name"]) for each in listed["rows"]] == [(found["id"], told["name"])]
     exported = await town.call("ann", "GET", "/meters?search=%3DM-3")
     assert exported.json()["total"] == 1
+
+
+async def test_of_a_file_that_was_removed_no_rows_are_told_and_none_applied(town: Town) -> None:
+    tried = await town.call("ann", "POST", "/meters/import", content=FILE.encode())
+    path = f"/imports/{tried.json()['id']}"
+    with writing(town.sources.registry) as session:
+        session.get_one(ImportFile, tried.json()["id"]).removed_at = town.sources.clock()
+    for rows in ("problems", "changes", "rejected.csv"):
+        assert (await town.call("ann", "GET", f"{path}/{rows}")).status_code == 404
+    assert (await town.call("ann", "POST", f"{path}/apply")).status_code == 409
+    shown = (await town.call("ann", "GET", path)).json()
+    assert (shown["removed"], shown["bad_count"], shown["job"]) == (True, 2, None)
 
 
 async def test_applied_at_once(town: Town) -> None:

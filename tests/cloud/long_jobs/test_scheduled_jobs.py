@@ -183,6 +183,39 @@ def test_the_clean_up_takes_what_is_over_and_nothing_else(sources: Any) -> None:
         assert session.scalars(select(WebSession.token_digest)).all() == ["here"]
 
 
+@pytest.mark.parametrize(
+    ("state", "is_kept"), [("waiting", True), ("running", True), ("done", False)]
+)
+def test_the_clean_up_spares_a_file_whose_rows_are_being_entered(
+    sources: Any, state: str, is_kept: bool
+) -> None:
+    registry, now = sources.registry, datetime.now(UTC)
+    file = a_file(sources.settings.state, "a" * 32, now - timedelta(days=1000))
+    with writing(registry) as session:
+        session.add(
+            LongJob(id=1, kind="import", title="", asked_by="ann", asked_at=now, state=state)
+        )
+        session.flush()
+        file.job_id = 1
+        session.add(file)
+    CleanUp(registry, sources.settings, lambda: now).turn()
+    assert Folder(sources.settings.state, "a" * 32).original.exists() is is_kept
+    with reading(registry) as session:
+        assert (session.get_one(ImportFile, "a" * 32).removed_at is None) is is_kept
+
+
+def test_a_clean_up_that_was_killed_before_the_files_went_is_made_good(sources: Any) -> None:
+    state, now = sources.settings.state, datetime.now(UTC)
+    old = now - timedelta(days=1000)
+    file = a_file(state, "a" * 32, old)
+    file.removed_at = now
+    with writing(sources.registry) as session:
+        session.add(file)
+    os.utime(Folder(state, "a" * 32).path, (old.timestamp(), old.timestamp()))
+    CleanUp(sources.registry, sources.settings, lambda: now).turn()
+    assert not Folder(state, "a" * 32).path.exists()
+
+
 @pytest.mark.parametrize(("meters_a_second", "grace_s"), [(1, 2.0), (20, 0.1), (0.1, 5.0)])
 async def test_jobs_let_pages_come_back_first_where_the_fleet_is_large(
     sources: Any, monkeypatch: pytest.MonkeyPatch, meters_a_second: float, grace_s: float

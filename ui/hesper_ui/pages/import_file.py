@@ -64,9 +64,12 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
 
     async def load(asking: Actor) -> _Shown:
         services = desk.services.imports
+        found = await services.get(asking, import_id)
+        if found.removed:
+            return _Shown(found, (), ())
         rows = await services.rejected(asking, import_id, 0, PER_PAGE)
         changes = await services.changes(asking, import_id, 0, PER_PAGE)
-        return _Shown(await services.get(asking, import_id), rows, changes)
+        return _Shown(found, rows, changes)
 
     async def apply() -> None:
         await desk.services.imports.apply(await desk.actor(), import_id)
@@ -87,7 +90,9 @@ def _draw(shown: _Shown, apply: Apply | None) -> None:
         _found(shown.file, apply)
         if shown.changes:
             _changes(shown.changes)
-        if shown.rows:
+        if shown.file.removed:
+            _removed(shown.file)
+        elif shown.rows:
             _mistakes(shown)
         else:
             with box("section", "panel", aria_label=say("Mistakes")):
@@ -126,10 +131,20 @@ def _value(value: object) -> str:
     return MISSING if value is None else str(value)
 
 
-def _mistakes(shown: _Shown) -> None:
+def _removed(file: ImportView) -> None:
+    with box("section", "panel", aria_label=say("Mistakes")):
+        states.empty("The rows of this file are gone", "To see or to apply them, bring it again.")
+    if file.problems:
+        _by_column(file)
+
+
+def _by_column(file: ImportView) -> None:
     with panel("Mistakes by column"):
-        rows = [_count(each) for each in shown.file.problems]
-        table("Mistakes by column", MISTAKES, rows)
+        table("Mistakes by column", MISTAKES, [_count(each) for each in file.problems])
+
+
+def _mistakes(shown: _Shown) -> None:
+    _by_column(shown.file)
     with panel("Row by row", _note(shown)) as tools:
         with tools:
             words = say("All rejected rows as CSV")

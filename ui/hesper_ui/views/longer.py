@@ -41,9 +41,11 @@ def state(job: JobRow) -> Look:
 
 
 def file_state(file: ImportView) -> Look:
-    """Returns how a file's state looks: its job's, or that nobody applied it."""
+    """Returns how a file's state looks: its job's, or that nobody applied it and nobody can."""
     if file.job is not None:
         return state(file.job)
+    if file.removed:
+        return Look("stopped", say("removed, not applied"))
     return Look("unknown", say("tried, not applied"))
 
 
