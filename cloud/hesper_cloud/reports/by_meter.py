@@ -19,7 +19,7 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.exports.numbers import exact
 from hesper_cloud.gaps.causes import GATEWAY_OFFLINE, failing_hop
-from hesper_cloud.reports.tables import Column, Part, Period, Row, Shelves
+from hesper_cloud.reports.tables import Column, Days, Part, Period, Row, Shelves
 from hesper_cloud.rules.silence import OFFLINE, patience
 
 _AT_ONCE = 2000
@@ -126,6 +126,7 @@ class Consumption:
     title: str = "Consumption"
     permission: Permission = Permission.READ
     divisible: bool = True
+    days: Days = "book"
     columns: tuple[Column, ...] = (
         *_OF_METER,
         Column("Taken", number=True),
@@ -177,6 +178,7 @@ class Completeness:
     title: str = "Completeness of readings"
     permission: Permission = Permission.READ
     divisible: bool = True
+    days: Days = "book"
     columns: tuple[Column, ...] = (
         *_OF_METER,
         *(Column(title, number=True) for title in ("Due", "Stored", "Percent")),
@@ -209,6 +211,7 @@ class SilentMeters:
     title: str = "Silent meters"
     permission: Permission = Permission.READ
     divisible: bool = True
+    days: Days = "asked"
     columns: tuple[Column, ...] = (
         *_OF_METER,
         Column("Gateway"),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -55,7 +55,7 @@ class Making:
         return self._part(work, kind)
 
     def _part(self, work: Work, kind: ReportKind) -> Effect:
-        part = kind.part(self.shelves, period_of(work.parameters), work.cursor.get("after"))
+        part = kind.part(self.shelves, self._period(work, kind), work.cursor.get("after"))
         spool, before = folder_of(self.state, work.id) / SPOOL, work.cursor.get("octets", 0)
         if before and (not spool.exists() or spool.stat().st_size < before):
             raise JobFailed(_GONE)
@@ -69,8 +69,8 @@ class Making:
         spool, count = folder_of(self.state, work.id) / SPOOL, work.cursor["rows"]
         if not spool.exists():
             raise JobFailed(_GONE)
-        period, at = period_of(work.parameters), self.shelves.clock()
-        head = paper.Head(kind.title, _note(work.parameters, count, at))
+        period, at = self._period(work, kind), self.shelves.clock()
+        head = paper.Head(kind.title, _note(work.parameters, period.zone, count, at))
         titles = [column.title for column in kind.columns]
         with file_of(self.state, work.id, "csv").open("wb") as file:
             file.write("\ufeff".encode())
@@ -84,7 +84,7 @@ class Making:
             title=kind.title,
             from_at=period.start_at,
             to_at=period.end_at,
-            zone=work.parameters["zone"],
+            zone=period.zone.key,
             area=work.parameters.get("area"),
             row_count=count,
             files=files,
@@ -94,6 +94,16 @@ class Making:
         )
         areas, schedule = work.parameters.get("areas"), work.parameters.get("schedule")
         return lambda session: _entered(session, report, areas, schedule)
+
+    def _period(self, work: Work, kind: ReportKind) -> Period:
+        """Returns the period of a job; sums of whole days know no other zone than their own."""
+        period, settings = period_of(work.parameters), self.shelves.settings
+        if kind.days == "book":
+            zone = settings.validation.zone_of(work.parameters.get("area"))
+            return replace(period, zone=zone)
+        if kind.days == "levels":
+            return replace(period, zone=ZoneInfo(settings.service_levels.zone))
+        return period
 
 
 def parameters_of(report: str, period: Period, area: str | None) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def parameters_of(report: str, period: Period, area: str | None) -> dict[str, An
 
 
 def period_of(parameters: Mapping[str, Any]) -> Period:
-    """Returns the period that a job's parameters name."""
+    """Returns the period that a job's parameters name, in the zone that was asked for."""
     areas = parameters.get("areas")
     return Period(
         date.fromisoformat(parameters["first"]),
@@ -161,8 +171,7 @@ def _told(path: Path) -> dict[str, Any]:
     return {"octets": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
 
 
-def _note(parameters: Mapping[str, Any], count: int, at: datetime) -> str:
-    zone = ZoneInfo(parameters["zone"])
+def _note(parameters: Mapping[str, Any], zone: ZoneInfo, count: int, at: datetime) -> str:
     where = parameters.get("area") or "all areas"
     shown = f"; the first {paper.MOST_ROWS} are here, all in the CSV file"
     return (

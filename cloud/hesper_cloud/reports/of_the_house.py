@@ -11,7 +11,7 @@ from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.db.authority import AuditRow, CommandRecord
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Meter, ServiceLevelDay
-from hesper_cloud.reports.tables import Column, Part, Period, Row, Shelves
+from hesper_cloud.reports.tables import Column, Days, Part, Period, Row, Shelves
 
 _AT_ONCE = 2000
 
@@ -28,6 +28,7 @@ class ServiceLevelReport:
     title: str = "Service levels"
     permission: Permission = Permission.READ
     divisible: bool = False
+    days: Days = "levels"
     columns: tuple[Column, ...] = (
         Column("Day"),
         Column("Level"),
@@ -50,8 +51,7 @@ class ServiceLevelReport:
         )
         with reading(shelves.registry) as session:
             found = [row for row in session.scalars(query) if row.level in targets]
-        zone = ZoneInfo(settings.zone)
-        return Part([self._row(row, targets[row.level], zone) for row in found])
+        return Part([self._row(row, targets[row.level], period.zone) for row in found])
 
     @staticmethod
     def _row(row: ServiceLevelDay, target: float, zone: ZoneInfo) -> Row:
@@ -70,6 +70,7 @@ class Commands:
     title: str = "Commands"
     permission: Permission = Permission.READ
     divisible: bool = True
+    days: Days = "asked"
     columns: tuple[Column, ...] = tuple(
         Column(title)
         for title in (
@@ -137,6 +138,7 @@ class AuditSummary:
     title: str = "Audit summary"
     permission: Permission = Permission.READ_AUDIT
     divisible: bool = False
+    days: Days = "asked"
     columns: tuple[Column, ...] = (
         Column("Who"),
         Column("Action"),

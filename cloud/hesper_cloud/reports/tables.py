@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -13,6 +13,8 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.settings import Settings
 
 Row = list[Any]
+Days = Literal["book", "levels", "asked"]
+"""Those of the energy book, by the zone of each meter's area; of the service levels; any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class ReportKind(Protocol):
     @property
     def divisible(self) -> bool:
         """Whether it can be of some areas alone."""
+        ...
+
+    @property
+    def days(self) -> Days:
+        """Whose days it adds up."""
         ...
 
     def part(self, shelves: Shelves, period: Period, after: Any) -> Part:

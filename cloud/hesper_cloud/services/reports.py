@@ -50,8 +50,8 @@ class Reports(ReportSchedules):
         ]
 
     def today(self) -> tuple[date, str]:
-        """Returns the day that it is, and the zone whose calendar says so."""
-        zone = self._sources.settings.service_levels.zone
+        """Returns the day that it is, and the zone whose calendar says so: the energy book's."""
+        zone = self._sources.settings.validation.zone
         return self._sources.clock().astimezone(ZoneInfo(zone)).date(), zone
 
     async def ask(self, actor: Actor, wish: ReportWish) -> JobRow:

@@ -52,8 +52,8 @@ class House:
     def runner(self) -> Runner:
         return Runner(self.shelves.registry, [Making(self.shelves, self.state)], lambda: NOON)
 
-    def made(self, report: str, area: str | None = None) -> Report:
-        number = self.ask(report, area)
+    def made(self, report: str, area: str | None = None, zone: str = "UTC") -> Report:
+        number = self.ask(report, area, zone)
         runner = self.runner()
         while runner.turn():
             pass

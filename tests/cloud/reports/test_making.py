@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from hesper_cloud.reports.making import Making
 from hesper_cloud.reports.paper import Head
 from hesper_cloud.reports.schedules import ScheduledReports, days_before, next_at
 from hesper_cloud.reports.tables import Column
+from hesper_cloud.thresholds import Validation
 from sqlalchemy import select
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -64,6 +66,30 @@ def test_service_levels_of_the_days(house: Any, rows_in: Any) -> None:
         ["2026-06-01", "daily-24h", "99.5", "100", "99", "99.00", "no"],
         ["2026-06-02", "daily-24h", "99.5", "100", "97", "97.00", "no"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("report", "area", "zone"),
+    [
+        ("consumption", None, "Europe/Lisbon"),
+        ("consumption", "South", "Atlantic/Azores"),
+        ("completeness", None, "Europe/Lisbon"),
+        ("service-levels", None, "UTC"),
+        ("commands", None, "Asia/Tokyo"),
+    ],
+)
+def test_a_report_names_the_zone_whose_days_it_adds_up(
+    house: Any, rows_in: Any, report: str, area: str | None, zone: str
+) -> None:
+    validation = Validation(zone="Europe/Lisbon", area_zones={"South": "Atlantic/Azores"})
+    settings = house.shelves.settings.model_copy(update={"validation": validation})
+    house.shelves = replace(house.shelves, settings=settings)
+    as_asked = rows_in(house.made("service-levels"))
+    made = house.made(report, area, "Asia/Tokyo")
+    begins = datetime(2026, 6, 1, tzinfo=ZoneInfo(zone))
+    assert (made.zone, made.from_at) == (zone, begins)
+    if report == "service-levels":
+        assert rows_in(made) == as_asked, "the days are those that were counted"
 
 
 def test_commands_of_an_area(house: Any, rows_in: Any) -> None:
