@@ -114,7 +114,7 @@ async def test_jobs_show_their_last_run_and_are_ended(console: Console, work: Lo
         await user.open("/jobs")
         await user.should_see("On a schedule", retries=20)
         shown = texts(user)
-        for words in ("clean-up", "every day", "every 30 s", "every 5 min", "1.5 s", "locked"):
+        for words in ("clean-up", "every day", "every 30 s", "every 5 min", "1.5 s", "put off"):
             assert words in shown
         await press(user, "End")
         await user.should_see("Go on", retries=50)

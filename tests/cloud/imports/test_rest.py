@@ -236,7 +236,10 @@ async def test_jobs_are_listed_in_pages_with_the_scheduled_ones(town: Town) -> N
     assert (await town.call("vic", "GET", "/jobs?state=done")).json()["rows"] == []
     row = found["scheduled"][0]
     assert (row["name"], row["running"], row["last_seconds"]) == ("rules", True, 1.5)
-    assert (row["problem"], row["run_count"], row["failure_count"]) == ("put off: gone", 7, 1)
+    assert (row["problem"], row["run_count"], row["failure_count"]) == ("put off", 7, 1)
+    for who, told in (("ann", "put off"), ("ben", "put off: gone"), ("cleo", "put off: gone")):
+        (row,) = (await town.call(who, "GET", "/jobs")).json()["scheduled"]
+        assert row["problem"] == told, "statements and values are not for everybody"
 
 
 async def test_reports_are_asked_for_kept_and_given_out(town: Town) -> None:
