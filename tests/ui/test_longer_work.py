@@ -116,6 +116,9 @@ async def test_jobs_show_their_last_run_and_are_ended(console: Console, work: Lo
         shown = texts(user)
         for words in ("clean-up", "every day", "every 30 s", "every 5 min", "1.5 s", "put off"):
             assert words in shown
+        assert user.client is not None
+        moments = [e.props for e in user.client.elements.values() if "data-style" in e.props]
+        assert [each["data-style"] for each in moments] == ["date", "time", "time"], "tomorrow's"
         await press(user, "End")
         await user.should_see("Go on", retries=50)
         await press(user, "Go on")

@@ -125,7 +125,7 @@ def _scheduled(row: ScheduledRow) -> list[Cell]:
         lambda: ago(row.last_begun_at),
         took,
         lambda: marked(*longer.run_state(row)),
-        lambda: moment(row.next_at),
+        lambda: moment(row.next_at, longer.next_style(row)),
         lambda: _problem(row),
     ]
 

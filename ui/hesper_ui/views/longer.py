@@ -57,6 +57,11 @@ def run_state(row: ScheduledRow) -> Look:
     return Look("warning", say("failed")) if failed else Look("done", say("went well"))
 
 
+def next_style(row: ScheduledRow) -> str:
+    """Returns how the next turn is written: with its date where it may be another day's."""
+    return "date" if row.every_s >= _HOUR_S else "time"
+
+
 def share(job: JobRow) -> float | None:
     """Returns how much of a job is done, in percent; None while nobody knows."""
     if job.state == "done":
