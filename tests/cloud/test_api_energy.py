@@ -10,12 +10,13 @@ import httpx
 import numpy as np
 import pytest
 from archived import archived_until
+from hesper_cloud.access_log import AccessLogKeeping
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.api.application import create_app
 from hesper_cloud.app import now_utc
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Request
+from hesper_cloud.db.registry import DataAccess, Request
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
@@ -24,6 +25,7 @@ from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Block, Group, Quantity
 from hesper_cloud.validation import dirty
 from hesper_contracts.batch import BatchId
+from sqlalchemy import select
 
 METER, ENERGY, PROFILE = "HES12642984", "1.0.1.8.0.255", "1.0.99.1.0.255"
 PASSWORDS = {
@@ -349,3 +351,28 @@ async def test_bill_topology_and_balance(client, working):
     assert [(row["inflow_mwh"], row["losses_percent"]) for row in found] == [(2_400_000, 100.0)]
     missing = await client.get("/elements/x/balance", params=SPAN, headers=ann)
     assert missing.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("lines", "looks"),
+    [
+        ([f"{METER},,tr-7,customer,,"], [METER]),
+        ([f"{METER},,tr-7,inflow,,", "B,,tr-7,customer,,", "C,,tr-7,customer,,"], []),
+        ([f"{METER},,tr-7,customer,,", "C,,tr-7,customer,,2026-06-01T06:00:00Z"], [METER]),
+        ([f"{METER},,tr-7,customer,,2026-06-01T00:00:00Z", "C,,tr-7,customer,,"], ["C"]),
+    ],
+)
+async def test_the_balance_of_a_single_customer_is_a_look_at_its_data(
+    client, working, services, lines, looks
+):
+    cleo, ann = await bearer(client, "cleo"), await bearer(client, "ann")
+    grid = GRID.splitlines()[:2] + [f"meter,{line}" for line in lines]
+    put = await client.put("/topology", content="\n".join(grid), headers=cleo)
+    assert put.status_code == 200
+    await get(client, ann, "/elements/tr-7/balance", **SPAN)
+    AccessLogKeeping(services.sources.registry, services.sources.looks).flush()
+    with reading(services.sources.registry) as session:
+        noted = session.scalars(select(DataAccess)).all()
+    assert [(row.who, row.operation, row.meter) for row in noted] == [
+        ("ann", "balance", meter) for meter in looks
+    ]

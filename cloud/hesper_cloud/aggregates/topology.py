@@ -14,6 +14,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
 from sqlalchemy import delete, select
@@ -75,6 +77,30 @@ class Topology(NamedTuple):
             children = [part.id for part in self.parts if part.parent == parent]
             waiting += [child for child in children if child not in found]
             found.update(children)
+        return found
+
+    def alone(self, element: str, start: datetime, end: datetime) -> set[str]:
+        """Returns customers' meters at an element and below it that are its only one for a while.
+
+        What its customers took is then what that one took.
+        """
+        below = self.below(element)
+        moves = [
+            move
+            for place in self.places
+            if place.role == "customer" and place.element in below and place.touches(start, end)
+            for move in (
+                (max(place.from_at, start), True, place.meter),
+                (min(place.to_at or end, end), False, place.meter),
+            )
+        ]
+        standing: set[str] = set()
+        found: set[str] = set()
+        for at, some in groupby(sorted(moves), key=itemgetter(0)):
+            for _, comes, meter in some:
+                (standing.add if comes else standing.discard)(meter)
+            if len(standing) == 1 and at < end:
+                found |= standing
         return found
 
     def leading_to(self, meters: AbstractSet[str]) -> "Topology":

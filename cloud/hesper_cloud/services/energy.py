@@ -128,6 +128,8 @@ class Energy:
     ) -> list[Balance]:
         """Returns what flowed into an element, what its customers took, and the losses.
 
+        Of an element with a single customer it is a look at that one's data.
+
         Raises:
             NotFound: there is no such element.
             Invalid: the range is empty or holds too many steps.
@@ -142,6 +144,8 @@ class Energy:
             raise NotFound(worded("there is no element {element!r}", element=element))
         zone = self._sources.settings.validation.zone_of(element)
         span = (epoch(start), epoch(end))
+        for meter in sorted(known.alone(element, start, end)):
+            looked_at(self._sources, actor, "balance", meter, span)
 
         def found() -> list[Balance]:
             edges = _edges(*span, step, zone)

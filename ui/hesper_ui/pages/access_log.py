@@ -28,6 +28,7 @@ DOORS = {
 }
 OPERATIONS = {
     "aggregates": later("sums"),
+    "balance": later("balance with one customer"),
     "bill": later("bill"),
     "changes": later("changes since"),
     "consumption": later("consumption"),
