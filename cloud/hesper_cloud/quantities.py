@@ -11,6 +11,7 @@ ACTIVE_ENERGY_IMPORT = "1.0.1.8.0.255"
 ACTIVE_ENERGY_EXPORT = "1.0.2.8.0.255"
 ACTIVE_POWER_IMPORT = "1.0.1.7.0.255"
 ACTIVE_POWER_EXPORT = "1.0.2.7.0.255"
+_NET = frozenset({"16", "36", "56", "76"})  # value group C: of all phases, of each
 
 NAMES = {
     ACTIVE_ENERGY_IMPORT: "Active energy import",
@@ -67,6 +68,12 @@ SYMBOLS = {
 def name(logical_name: str) -> str:
     """Returns a quantity's name; the logical name itself when it has none here."""
     return NAMES.get(logical_name, logical_name)
+
+
+def is_net(logical_name: str) -> bool:
+    """Says whether a quantity is import less export: it falls, and below zero, at a feed-in."""
+    medium, _, measured, *_ = logical_name.split(".")
+    return medium == "1" and measured in _NET
 
 
 def symbol(unit: int) -> str:

@@ -1,6 +1,7 @@
 """Quality flags that the cloud sets; no reading is ever dropped."""
 
 import numpy as np
+import pytest
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.stores.blocks import block_of
@@ -45,9 +46,11 @@ def test_a_register_that_goes_backwards_is_out_of_order_or_rolled_over() -> None
     assert flags(judged(wrapped, LatestValues(), NOW))[1] == Quality.ROLLOVER
 
 
-def test_a_register_of_net_energy_may_fall() -> None:
-    net = Quantity(bytes((1, 0, 16, 8, 0, 255)), 0, 30)
-    assert flags(judged(block(net, (NOW, 500), (NOW + 1, 400)), LatestValues(), NOW)) == [0, 0]
+@pytest.mark.parametrize("measured", [16, 36, 56, 76])
+def test_a_register_of_net_energy_may_fall_below_zero(measured: int) -> None:
+    net = Quantity(bytes((1, 0, measured, 8, 0, 255)), 0, 30)
+    rows = block(net, (NOW, 500), (NOW + 1, 400), (NOW + 2, -400), (NOW + 3, -(10**12) - 1))
+    assert flags(judged(rows, LatestValues(), NOW)) == [0, 0, 0, Quality.OUT_OF_RANGE]
 
 
 def test_the_first_row_is_judged_by_what_was_committed_before() -> None:

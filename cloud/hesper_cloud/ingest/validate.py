@@ -13,6 +13,7 @@ import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.latest import LatestValues, present, value_before
+from hesper_cloud.quantities import is_net
 from hesper_cloud.stores.port import Block, Flags, Integers, Previous, Quantity
 
 AHEAD_S = 300
@@ -57,12 +58,12 @@ def judged(block: Block, latest: LatestValues, now: int) -> Block:
 def is_register(quantity: Quantity) -> bool:
     """Says whether a quantity is an energy register that only grows (value group D = 8).
 
-    That of net energy (C = 16, import less export) falls wherever a home feeds in.
+    That of net energy falls wherever a home feeds in.
     """
-    if quantity.unit not in _ENERGY_UNITS:
+    if quantity.unit not in _ENERGY_UNITS or is_net(quantity.logical_name):
         return False
-    medium, _, measured, processing, *_ = quantity.logical_name.split(".")
-    return medium == "1" and measured != "16" and processing == "8"
+    medium, _, _, processing, *_ = quantity.logical_name.split(".")
+    return medium == "1" and processing == "8"
 
 
 def _mark(quality: Integers, rows: Flags, flag: Quality) -> None:
@@ -82,10 +83,13 @@ def _judge_clocks(block: Block, now: int, quality: Integers) -> None:
 
 
 def _outside(block: Block, place: int) -> Flags:
-    bounds = _BOUNDS.get(block.quantities[place].unit)
+    quantity = block.quantities[place]
+    bounds = _BOUNDS.get(quantity.unit)
     if bounds is None:
         return _NONE
-    lowest, highest = (_scaled(bound, block.quantities[place].scaler) for bound in bounds)
+    lowest, highest = (_scaled(bound, quantity.scaler) for bound in bounds)
+    if is_net(quantity.logical_name):
+        lowest = -highest
     outside: Flags = (block.values[place] < lowest) | (block.values[place] > highest)
     return outside if block.missing is None else outside & ~block.missing[place]
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hesper_cloud.quantities import is_net
 from hesper_cloud.stores.port import SCALERS as SCALERS
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 
@@ -59,8 +60,8 @@ class Grid:
 
     @property
     def may_fall(self) -> bool:
-        """Says whether it is a register of net energy (C = 16): it falls where a home feeds in."""
-        return self.is_register and self.quantity.logical_name.split(".")[2] == "16"
+        """Says whether it is a register of net energy: it falls where a home feeds in."""
+        return self.is_register and is_net(self.quantity.logical_name)
 
     @property
     def is_interval(self) -> bool:
