@@ -76,6 +76,12 @@ def is_net(logical_name: str) -> bool:
     return medium == "1" and measured in _NET
 
 
+def is_of_interval(logical_name: str) -> bool:
+    """Says whether a quantity is what one interval brought (D = 29), not a register's state."""
+    medium, _, _, processing, *_ = logical_name.split(".")
+    return medium == "1" and processing == "29"
+
+
 def symbol(unit: int) -> str:
     """Returns a unit's symbol; empty for a count, ``unit N`` for one that is not in the table."""
     return SYMBOLS.get(unit, f"unit {unit}")

@@ -45,6 +45,26 @@ def block(
     )
 
 
+def captured(meter: str, curves: Mapping[Quantity, Sequence[int]]) -> Block:
+    """A meter's quarter hours of some quantities, each with as many values."""
+    quantities = tuple(sorted(curves))
+    values = np.array([curves[each] for each in quantities], dtype=np.int64)
+    count = values.shape[1]
+    nothing = np.zeros(count, dtype=np.int64)
+    return Block(
+        profile=PROFILE,
+        quantities=quantities,
+        meters=(meter,),
+        meter_index=nothing,
+        captured_at=T0 + 900 * np.arange(count, dtype=np.int64),
+        clock_status=nothing,
+        quality=nothing,
+        received_at=T0 + 900 * count,
+        values=values,
+        missing=np.zeros(values.shape, dtype=bool),
+    )
+
+
 def in_order(element: ET.Element, order: Mapping[str, Sequence[str]]) -> None:
     """Holds the order of a schema against an element and what is in it."""
     known = order.get(element.tag)

@@ -219,6 +219,8 @@ def test_reading_types_say_phase_and_direction() -> None:
     assert kind.mrid() == "0.0.0.12.0.1.54.0.0.0.0.0.0.0.64.-1.29.0"
     fed = reading_type(Quantity("1.0.2.8.0.255", 0, 30), 1800, delta=True)
     assert (fed.flow, fed.mrid()) == (19, "0.0.5.4.19.1.12.0.0.0.0.0.0.0.0.0.72.0")
+    by_the_interval = reading_type(Quantity("1.0.1.29.0.255", 0, 30), 900, delta=False)
+    assert by_the_interval.mrid() == "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, in_order
+from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, captured, in_order
 from hesper_cloud.exports import espi
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.stores.duckdb import DuckDbStore
-from hesper_cloud.stores.port import Group
+from hesper_cloud.stores.port import Group, Quantity
 from hesper_contracts.quality import Quality
 
 ATOM, ESPI = f"{{{espi.ATOM}}}", f"{{{espi.ESPI}}}"
@@ -140,10 +140,10 @@ def test_windows_that_follow_each_other_have_each_interval_once(
 ) -> None:
     first, last = T0 + 60, T0 + 60 + 2 * 86_400
     count = 2 * 86_400 // length_s + 1
-    captured = block("M1", 0, count)
-    captured.captured_at[:] = T0 + 60 + length_s * np.arange(count)
+    rows = block("M1", 0, count)
+    rows.captured_at[:] = T0 + 60 + length_s * np.arange(count)
     store = DuckDbStore(tmp_path / "more.duckdb")
-    store.write(Group({}, [captured], (last + 90_000) * 1000))
+    store.write(Group({}, [rows], (last + 90_000) * 1000))
     whole = energies(store, first, last + window_s)
     edges = range(T0, last + window_s, window_s)
     told = [each for start in edges for each in energies(store, start, start + window_s)]
@@ -157,12 +157,17 @@ def energies(store: DuckDbStore, start: int, end: int) -> list[tuple[int, int, i
     done: list[int] = []
     wanted = Wanted("espi", PROFILE, start, end)
     feed = ET.fromstring(b"".join(octets_of(store, wanted, done.append)))
-    captured = sum(part.row_count for part in store.rows(PROFILE, start, end, None))
-    assert sum(done[-1:]) == captured, "what lies before the start is not counted"
-    assert bool(feed.findall(f".//{ESPI}UsagePoint")) == bool(captured), "nor does it stand there"
+    count = sum(part.row_count for part in store.rows(PROFILE, start, end, None))
+    assert sum(done[-1:]) == count, "what lies before the start is not counted"
+    assert bool(feed.findall(f".//{ESPI}UsagePoint")) == bool(count), "nor does it stand there"
+    return intervals(feed, ENERGY)
+
+
+def intervals(feed: ET.Element, name: str) -> list[tuple[int, int, int]]:
+    """Start, duration and value of each interval of a quantity."""
     found = []
     for entry in feed.findall(f"{ATOM}entry"):
-        if f"MeterReading/{ENERGY}/" in str(entry.find(f"{ATOM}link").get("href")):  # type: ignore[union-attr]
+        if f"MeterReading/{name}/" in str(entry.find(f"{ATOM}link").get("href")):  # type: ignore[union-attr]
             for each in entry.iter(f"{ESPI}IntervalReading"):
                 start, duration, value = (
                     int(each.findtext(f".//{ESPI}{name}") or "")
@@ -170,6 +175,16 @@ def energies(store: DuckDbStore, start: int, end: int) -> list[tuple[int, int, i
                 )
                 found.append((start, duration, value))
     return found
+
+
+def test_energy_that_was_captured_by_the_interval_is_given_as_it_is(store: DuckDbStore) -> None:
+    energy, taken = Quantity("1.0.1.29.0.255", 0, 30), [25, 30, 25, 40]
+    store.write(Group({}, [captured("M5", {energy: taken})], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    ends = range(T0, T0 + 900 * len(taken), 900)
+    assert intervals(feed, energy.logical_name) == [
+        (at - 900, 900, value) for at, value in zip(ends, taken, strict=True)
+    ]
 
 
 def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:

@@ -6,7 +6,8 @@ data), which is what receivers expect; an interval begins where the capture befo
 as good as the worse of both. It belongs to the window in which it ends, so that of windows that
 follow each other each has its own: to begin with, captures of a local day before the start are
 read (`LOOK_BACK_S`). An interval that begins earlier still is told only by an export of both its
-ends. Other quantities are given as they were captured.
+ends. Energy that was captured by the interval (D = 29) is given as it is, over the capture period
+that it ends, and other quantities as they were captured.
 
 Elements stand in the order of ``espi.xsd``, times are epoch seconds (TimeType), and quality is
 QualityOfReading (`hesper_cloud.validation.codes.Grade`). A value is an integer of 48 bits there
@@ -25,7 +26,8 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from hesper_cloud.exports.curves import Curve, Value, period_of
-from hesper_cloud.exports.reading_types import ReadingType, is_energy, reading_type
+from hesper_cloud.exports.reading_types import ReadingType, is_register, reading_type
+from hesper_cloud.quantities import is_of_interval
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
 
@@ -44,6 +46,7 @@ class _Told:
     """
 
     name: str
+    period_s: int
     blocks: int = 0
     last: Value | None = None
 
@@ -80,8 +83,9 @@ def _of_meter(meter: str, curves: Iterable[Curve], start: int, now: str) -> Iter
         if not told:
             yield _usage_point(meter, now)
         if quantity not in told:
-            told[quantity] = _Told(_name(quantity, told), last=before.get(quantity))
-            yield _meter_reading(curve, told[quantity].name, now)
+            name = _name(quantity, told)
+            told[quantity] = _Told(name, period_of(values), last=before.get(quantity))
+            yield _meter_reading(curve, told[quantity], now)
         yield _block(curve._replace(values=values[first:]), told[quantity], now)
 
 
@@ -103,12 +107,12 @@ def _point(meter: str) -> str:
     return f"UsagePoint/{quote(meter, safe='')}"
 
 
-def _meter_reading(curve: Curve, name: str, now: str) -> str:
+def _meter_reading(curve: Curve, told: _Told, now: str) -> str:
     up = f"{_point(curve.meter)}/MeterReading"
-    kind = reading_type(curve.quantity, period_of(curve.values), delta=True)
-    path, empty = f"{up}/{name}", f'<MeterReading xmlns="{ESPI}"/>'
+    kind = reading_type(curve.quantity, told.period_s, delta=True)
+    path, empty = f"{up}/{told.name}", f'<MeterReading xmlns="{ESPI}"/>'
     typed = f"{path}/ReadingType"
-    entry = _entry(path, up, name, empty, now, typed, f"{path}/IntervalBlock")
+    entry = _entry(path, up, told.name, empty, now, typed, f"{path}/IntervalBlock")
     return entry + _entry(typed, "ReadingType", kind.mrid(), _type(kind), now)
 
 
@@ -144,11 +148,12 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
 
 def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
     """Yields start, duration, value and quality of one quantity's intervals."""
-    as_delta = is_energy(curve.quantity)
+    length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
+    as_delta = is_register(curve.quantity)
     for each in curve.values:
         at, value, grade, *_ = each
         if not as_delta:
-            yield at, 0, value, grade
+            yield at - length, length, value, grade
             continue
         before, told.last = told.last, each
         if before is not None and value >= before.value:

@@ -5,6 +5,7 @@ A reading type is eighteen numbers with dots between; those that do not apply ar
 
 from typing import NamedTuple
 
+from hesper_cloud.quantities import is_of_interval
 from hesper_cloud.stores.port import Quantity
 
 _UNITS = {27: 38, 28: 61, 29: 63, 30: 72, 31: 71, 32: 73, 33: 5, 35: 29, 44: 33, 255: 0}
@@ -54,7 +55,7 @@ def reading_type(quantity: Quantity, period_s: int, *, delta: bool) -> ReadingTy
     unit = _UNITS.get(quantity.unit, 0)
     accumulation = INSTANTANEOUS
     if unit in _ENERGIES:
-        accumulation = DELTA if delta else BULK
+        accumulation = DELTA if delta or is_of_interval(quantity.logical_name) else BULK
     flow = 19 if group_c in _REVERSE else 1 if group_c in _FORWARD else 0
     kind = _KINDS.get(unit, POWER_FACTOR if group_c in {13, 33, 53, 73} else 0)
     return ReadingType(
@@ -68,6 +69,7 @@ def reading_type(quantity: Quantity, period_s: int, *, delta: bool) -> ReadingTy
     )
 
 
-def is_energy(quantity: Quantity) -> bool:
-    """Says whether a quantity is an energy register."""
-    return _UNITS.get(quantity.unit) in _ENERGIES
+def is_register(quantity: Quantity) -> bool:
+    """Says whether a quantity is an energy register, whose advance is what an interval brought."""
+    is_energy = _UNITS.get(quantity.unit) in _ENERGIES
+    return is_energy and not is_of_interval(quantity.logical_name)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hesper_cloud.quantities import is_net
+from hesper_cloud.quantities import is_net, is_of_interval
 from hesper_cloud.stores.port import SCALERS as SCALERS
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 
@@ -65,9 +65,8 @@ class Grid:
 
     @property
     def is_interval(self) -> bool:
-        """Says whether it is the energy of one interval (D = 29, time integral 5)."""
-        groups = self.quantity.logical_name.split(".")
-        return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "29"
+        """Says whether it is the energy of one interval."""
+        return self.quantity.unit in _ENERGY_UNITS and is_of_interval(self.quantity.logical_name)
 
     def of(self, rows: slice) -> "Grid":
         """Returns a copy that holds some of the meters."""
