@@ -214,11 +214,23 @@ def test_a_meter_reading_has_the_types_and_the_single_elements_of_the_schema(
             assert len(element.findall(single)) == 1
 
 
-def test_reading_types_say_phase_and_direction() -> None:
+def test_reading_types_say_phase_direction_and_rate() -> None:
     kind = reading_type(Quantity("1.0.52.7.0.255", -1, 35), 900, delta=False)
     assert kind.mrid() == "0.0.0.12.0.1.54.0.0.0.0.0.0.0.64.-1.29.0"
     fed = reading_type(Quantity("1.0.2.8.0.255", 0, 30), 1800, delta=True)
     assert (fed.flow, fed.mrid()) == (19, "0.0.5.4.19.1.12.0.0.0.0.0.0.0.0.0.72.0")
+    kinds = {
+        "1.0.1.8.2.255": "0.0.2.1.1.1.12.0.0.0.0.2.0.0.0.0.72.0",  # at the second rate
+        "1.0.62.8.0.255": "0.0.2.1.19.1.12.0.0.0.0.0.0.0.32.0.72.0",
+        "1.0.16.8.0.255": "0.0.2.1.4.1.12.0.0.0.0.0.0.0.0.0.72.0",
+        "1.0.7.8.0.255": "0.0.2.1.17.1.12.0.0.0.0.0.0.0.0.0.72.0",
+        "1.0.81.8.0.255": "0.0.2.1.0.1.12.0.0.0.0.0.0.0.0.0.72.0",
+    }
+    assert kinds == {
+        name: reading_type(Quantity(name, 0, 30), 900, delta=False).mrid() for name in kinds
+    }
+    harmonic = reading_type(Quantity("1.0.32.7.3.255", 0, 35), 900, delta=False)
+    assert (harmonic.phase, harmonic.tariff) == (128, 0), "the third harmonic is no third rate"
     by_the_interval = reading_type(Quantity("1.0.1.29.0.255", 0, 30), 900, delta=False)
     assert by_the_interval.mrid() == "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
 

@@ -43,8 +43,8 @@ ORDER = {
 LIMITS = {
     "accumulationBehaviour": (0, UINT16), "commodity": (0, UINT16), "flowDirection": (0, UINT16),
     "kind": (0, UINT16), "phase": (0, UINT16), "uom": (0, UINT16), "quality": (0, UINT16),
-    "powerOfTenMultiplier": INT16, "intervalLength": (0, UINT32), "duration": (0, UINT32),
-    "start": (-(2**63), 2**63 - 1), "value": (-INT48, INT48),
+    "powerOfTenMultiplier": INT16, "tou": INT16, "intervalLength": (0, UINT32),
+    "duration": (0, UINT32), "start": (-(2**63), 2**63 - 1), "value": (-INT48, INT48),
 }  # fmt: skip
 CURRENT_CODES = {
     "accumulationBehaviour": {0, 1, 4, 12}, "flowDirection": {0, 1, 19}, "quality": {10, 14},
@@ -85,7 +85,7 @@ def test_green_button_stands_in_the_order_of_the_schema(store: DuckDbStore) -> N
     assert energy == {
         "accumulationBehaviour": "4", "commodity": "1", "flowDirection": "1",
         "intervalLength": "900", "kind": "12", "phase": "0", "powerOfTenMultiplier": "1",
-        "uom": "72",
+        "tou": "0", "uom": "72",
     }  # fmt: skip
     ids = [each.text for each in feed.findall(f"{ATOM}entry/{ATOM}id")]
     assert len(set(ids)) == len(ids)

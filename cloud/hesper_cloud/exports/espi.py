@@ -125,6 +125,7 @@ def _type(kind: ReadingType) -> str:
         "kind": kind.kind,
         "phase": kind.phase,
         "powerOfTenMultiplier": kind.multiplier,
+        "tou": kind.tariff,
         "uom": kind.unit,
     }
     inner = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())

@@ -15,10 +15,14 @@ _KINDS = {72: 12, 71: 12, 73: 12, 38: 37, 61: 37, 63: 37, 5: 4, 29: 54, 33: 15}
 _ENERGIES = frozenset({71, 72, 73})
 _PERIODS = {60: 3, 300: 6, 600: 1, 900: 2, 1800: 5, 3600: 7, 86_400: 4}
 """Code of the measuring period by its seconds."""
-_PHASES = {31: 128, 32: 128, 33: 128, 51: 64, 52: 64, 53: 64, 71: 32, 72: 32, 73: 32, 91: 16}
-"""PhaseCode (A 128, B 64, C 32, N 16) by value group C of the logical name."""
-_REVERSE = frozenset({2, 4, 10, 22, 42, 62})
-_FORWARD = frozenset({1, 3, 9, 21, 41, 61})
+_PER_PHASE = 20
+"""Value group C of the logical name counts what is measured anew for each phase."""
+_PHASES = {1: 128, 2: 64, 3: 32}
+"""PhaseCode (A, B, C) by the twenties of C; the first are those of all phases."""
+_NEUTRAL = {91: 16, 92: 16}
+_FLOWS = {1: 1, 2: 19, 3: 1, 4: 19, 5: 15, 6: 16, 7: 17, 8: 18, 9: 1, 10: 19, 15: 20, 16: 4}
+"""FlowDirectionKind by C within its twenty: forward 1, reverse 19, quadrants, total 20, net 4."""
+_FACTOR = 13
 BULK, DELTA, INSTANTANEOUS = 1, 4, 12
 POWER_FACTOR = 38
 
@@ -33,6 +37,7 @@ class ReadingType(NamedTuple):
     phase: int
     multiplier: int
     unit: int
+    tariff: int
     commodity: int = 1  # electricity, secondary metered
 
     def mrid(self) -> str:
@@ -40,7 +45,7 @@ class ReadingType(NamedTuple):
         period = _PERIODS.get(self.period_s, 0)
         head = (0, 0, period, self.accumulation, self.flow, self.commodity, self.kind)
         tail = (self.phase, self.multiplier, self.unit, 0)
-        return ".".join(map(str, (*head, *(0,) * 7, *tail)))
+        return ".".join(map(str, (*head, *(0,) * 4, self.tariff, 0, 0, *tail)))
 
 
 def reading_type(quantity: Quantity, period_s: int, *, delta: bool) -> ReadingType:
@@ -51,21 +56,22 @@ def reading_type(quantity: Quantity, period_s: int, *, delta: bool) -> ReadingTy
         period_s: How often it is captured.
         delta: Whether an energy register is given as its advance per interval.
     """
-    group_c = int(quantity.logical_name.split(".")[2])
+    group_c, rate = (int(quantity.logical_name.split(".")[place]) for place in (2, 4))
+    twenty, measured = divmod(group_c, _PER_PHASE)
+    measured = measured if twenty <= len(_PHASES) else 0
     unit = _UNITS.get(quantity.unit, 0)
-    accumulation = INSTANTANEOUS
-    if unit in _ENERGIES:
+    is_energy, accumulation = unit in _ENERGIES, INSTANTANEOUS
+    if is_energy:
         accumulation = DELTA if delta or is_of_interval(quantity.logical_name) else BULK
-    flow = 19 if group_c in _REVERSE else 1 if group_c in _FORWARD else 0
-    kind = _KINDS.get(unit, POWER_FACTOR if group_c in {13, 33, 53, 73} else 0)
     return ReadingType(
-        period_s if unit in _ENERGIES else 0,
+        period_s if is_energy else 0,
         accumulation,
-        flow,
-        kind,
-        _PHASES.get(group_c, 0),
+        _FLOWS.get(measured, 0),
+        _KINDS.get(unit, POWER_FACTOR if measured == _FACTOR else 0),
+        _PHASES.get(twenty) or _NEUTRAL.get(group_c, 0),
         quantity.scaler,
         unit,
+        rate if is_energy else 0,
     )
 
 
