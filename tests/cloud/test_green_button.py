@@ -187,6 +187,17 @@ def test_energy_that_was_captured_by_the_interval_is_given_as_it_is(store: DuckD
     ]
 
 
+def test_net_energy_may_be_less_than_nothing_and_a_register_may_not(store: DuckDbStore) -> None:
+    net, taken = Quantity("1.0.16.8.0.255", 0, 30), Quantity("1.0.1.8.0.255", 0, 30)
+    falling = [100, 50, -30, 20]
+    store.write(Group({}, [captured("M6", {net: falling, taken: falling})], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    steps = [(T0, 900, -50), (T0 + 900, 900, -80), (T0 + 1800, 900, 50)]
+    assert intervals(feed, net.logical_name) == steps
+    assert intervals(feed, taken.logical_name)[-1:] == steps[2:]
+    assert not any(value < 0 for *_, value in intervals(feed, taken.logical_name))
+
+
 def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:
     """As readers of Green Button do it: ``related`` of one is ``self`` or ``up`` of the other."""
     of_kind: dict[str, list[Entry]] = defaultdict(list)
