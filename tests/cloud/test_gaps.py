@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hesper_cloud import quantities
+from hesper_cloud.assets.history import By
+from hesper_cloud.assets.service_life import install, remove
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
@@ -389,6 +391,22 @@ def test_of_two_rows_for_one_gap_none_is_closed_before_its_captures_come(ledger:
             )
         )  # fmt: skip
     assert [row[1:4] for row in ledger.check(7)] == [(2, 5, "open")]
+
+
+def test_nothing_is_missing_of_the_time_that_a_meter_was_away(ledger: Ledger) -> None:
+    ledger.capture("M1", *range(8))
+    assert ledger.check(11)[0][:4] == ("M1", 8, 10, "open")
+    gone, back = (By("ann", datetime.fromtimestamp(T0 + P * n - 60, UTC)) for n in (11, 20))
+    with writing(ledger.engine) as session:
+        remove(session, session.get_one(Meter, "M1"), None, gone)
+    ledger.check(15)
+    with writing(ledger.engine) as session:
+        install(session, session.get_one(Meter, "M1"), "gw-1", {}, back)
+    ledger.capture("M1", 20, 21, 24, 25)
+    for period in (26.5, 100):
+        found = [row[1:4] for row in ledger.check(period) if row[0] == "M1"]
+        assert found[:2] == [(8, 10, "given_up"), (22, 23, "open")]
+        assert all(first > 25 for first, *_ in found[2:])
 
 
 def test_when_every_gateway_is_gone_it_is_the_broker(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from hesper_cloud import metrics
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.assets.history import By
-from hesper_cloud.assets.service_life import remove
+from hesper_cloud.assets.service_life import install, remove
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile, ServiceLevelDay
 from hesper_cloud.gaps.captures import Captures
@@ -136,6 +136,24 @@ def test_a_meter_that_was_removed_owes_nothing_from_then_on(fleet: Fleet) -> Non
             )
         )
     assert after.due_count == 17, "of the other meter, so far"
+
+
+def test_a_meter_that_is_there_again_owes_nothing_of_the_time_between(fleet: Fleet) -> None:
+    fleet.store_at(24, METER, *range(24))
+    fleet.store_at(10, OTHER, *range(10))
+    fleet.store_at(52, OTHER, *range(46, 48))
+    with writing(fleet.registry) as session:
+        meter = session.get_one(Meter, OTHER)
+        remove(session, meter, None, By("ann", DAY + timedelta(hours=10)))
+        install(session, meter, None, {}, By("ann", DAY + timedelta(hours=46)))
+    assert fleet.turn(64) == {"days-8h": (2, 2), "days-24h": (2, 2), "reads-8h": (34, 34)}
+    with reading(fleet.registry) as session:
+        (after,) = session.scalars(
+            select(ServiceLevelDay).where(
+                ServiceLevelDay.day == DAY + timedelta(days=1), ServiceLevelDay.level == "reads-8h"
+            )
+        )
+    assert (after.due_count, after.met_count) == (24 + 2, 2)
 
 
 def test_a_capture_stored_twice_counts_from_the_first(fleet: Fleet) -> None:

@@ -142,8 +142,9 @@ def due_captures(sheet: Sheet, meters: Sequence[Member]) -> Flags:
     Of a meter that nobody said to keep a load profile nothing is where it captured nothing.
     """
     since = np.array([each.expected_from for each in meters], dtype=np.int64)[:, np.newaxis]
-    until = np.array([each.expected_until for each in meters], dtype=np.int64)[:, np.newaxis]
+    away = np.array([each.away for each in meters], dtype=np.int64).reshape(-1, 2, 1)
     keeping = np.array([each.keeps_profile for each in meters], dtype=bool)[:, np.newaxis]
-    due: Flags = (since <= sheet.times) & (sheet.times < until)
+    due: Flags = since <= sheet.times
+    due &= (sheet.times < away[:, 0]) | (away[:, 1] <= sheet.times)
     due &= keeping | sheet.present.any(axis=1, keepdims=True)
     return due

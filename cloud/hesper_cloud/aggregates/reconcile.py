@@ -103,18 +103,19 @@ class Reconciliation:
         rows = self._book.rows(_KNOWN, start=start, meters=names)
         known = {row[0]: row[1:] for row in rows}
         for meter, member in seated.items():
-            is_gone = member.expected_until <= start and meter not in known
+            gone, back = member.away
+            is_gone = gone <= start and end <= back and meter not in known
             if member.expected_from >= end or is_gone:
                 continue
             period_s = member.period_on(day)
             due_at = calendar.captures(day, zone, period_s)
             times = captured.get(meter, np.empty(0, np.int64))
-            times = times[times < member.expected_until]
+            times = times[~member.is_away(times)]
             slots = np.unique(nearest(due_at, times, period_s))
             is_kept = member.keeps_profile or len(slots) > 0
             due = member.due(due_at[1:]) if is_kept else 0
             stored, expected = known.get(meter, (-1, 0))
-            is_over = due == 0 or member.expected_until < end
+            is_over = due == 0 or (gone < end and start < back)
             if len(slots) != stored or expected < due or (is_over and expected > due):
                 yield meter, start // _DAY_S
                 yield meter, (end - 1) // _DAY_S

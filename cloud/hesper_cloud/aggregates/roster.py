@@ -10,14 +10,13 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
 from hesper_cloud.aggregates import calendar
-from hesper_cloud.assets.service_life import service_ends
+from hesper_cloud.assets.service_life import NEVER_AWAY, Away, away
 from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.settings import Settings
-from hesper_cloud.stores.port import Integers
+from hesper_cloud.stores.port import Flags, Integers
 
 _SHORTEST_PERIOD_S, _DAY_S = 60, 86_400
-_NEVER_ENDS = 2**62
 
 
 class FormerPeriod(NamedTuple):
@@ -31,8 +30,8 @@ class Member(NamedTuple):
     """One meter: whose day it keeps, and since when (epoch seconds) captures are expected of it.
 
     ``keeps_profile`` is what a person or its gateway said: that it captures so often, or that it
-    has a load profile. A meter that only pushes has none. Of one that is not in service any more
-    captures are expected ``expected_until`` then.
+    has a load profile. A meter that only pushes has none. While one is ``away``, out of service,
+    nothing is expected of it.
     """
 
     meter: str
@@ -42,7 +41,7 @@ class Member(NamedTuple):
     expected_from: int
     keeps_profile: bool
     former: FormerPeriod | None = None
-    expected_until: int = _NEVER_ENDS
+    away: Away = NEVER_AWAY
 
     def period_on(self, day: date) -> int:
         """Returns the capture period of a local day; the former one if it ended under that."""
@@ -52,7 +51,12 @@ class Member(NamedTuple):
 
     def due(self, times: Integers) -> int:
         """Returns at how many of some times, epoch seconds, captures are expected."""
-        return int(((times >= self.expected_from) & (times < self.expected_until)).sum())
+        return int(((times >= self.expected_from) & ~self.is_away(times)).sum())
+
+    def is_away(self, times: Integers) -> Flags:
+        """Says at which of some times, epoch seconds, it is out of service."""
+        found: Flags = (self.away.since <= times) & (times < self.away.until)
+        return found
 
 
 def members(
@@ -85,15 +89,14 @@ def _known(
     ).outerjoin(MeterProfile, its_profile)
     if meters is not None:
         query = query.where(Meter.id.in_(meters))
-    gone = service_ends(session, meters).items()
-    ends = {meter: int(at.timestamp()) if at else 0 for meter, at in gone}
+    gone = away(session, meters)
     for meter, area, template, model, own_s, told_s, since, former_s, until in session.execute(
         query.execution_options(yield_per=PER_QUERY)
     ):
         known = (meter, area, template or model)
         member = _member(settings, known, told_s or own_s, since)
-        end = ends.get(meter, _NEVER_ENDS)
-        yield meter, member._replace(former=_former(former_s, until), expected_until=end)
+        absence = gone.get(meter, NEVER_AWAY)
+        yield meter, member._replace(former=_former(former_s, until), away=absence)
 
 
 def _former(period_s: int | None, until: datetime | None) -> FormerPeriod | None:

@@ -13,9 +13,9 @@ that is what commands are signed by, and `commissioning` on the head end's machi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import delete, func, not_, select, update
+from sqlalchemy import case, delete, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.assets import keeping, lives
@@ -32,6 +32,8 @@ from hesper_cloud.worded import worded
 REMOVED = "the meter was removed"
 _PLACE = ("address", "area", "latitude", "longitude", "customer_id", "sim_id")
 _BEGINS = ("install", "exchange", "create")
+_ENDS = ("remove", "exchange")
+_STILL = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +169,56 @@ def in_place_since(session: Session, meter: str) -> datetime | None:
     return session.scalar(began.order_by(AssetChange.id.desc()).limit(1))
 
 
-def service_ends(
-    session: Session, meters: Sequence[str] | None = None
-) -> dict[str, datetime | None]:
-    """Returns those of some meters, or of all, that are not in service, each with since when.
+class Away(NamedTuple):
+    """From when until when a meter was out of service; epoch seconds."""
 
-    None where that is not known: the meter was never in service.
+    since: int
+    until: int
+
+
+NEVER_AWAY = Away(0, 0)
+
+
+def away(session: Session, meters: Sequence[str] | None = None) -> dict[str, Away]:
+    """Returns when meters, some or all, were out of service last, of those that ever were.
+
+    One that still is has no end, one that never was in service no beginning either.
     """
-    removed = (AssetChange.kind == METER.name) & (AssetChange.asset == Meter.id)
-    removed &= AssetChange.after["life"].as_string() == "removed"
+    of_meter = (AssetChange.kind == METER.name) & (AssetChange.asset == Meter.id)
+    was, became = (part["life"].as_string() for part in (AssetChange.before, AssetChange.after))
+    went = func.max(case((became == "removed", AssetChange.at)))
+    began = became.in_(lives.IN_SERVICE) & was.not_in(lives.IN_SERVICE)
+    came = func.max(case((began, AssetChange.at)))
+    removed = select(AssetChange.asset).where(
+        AssetChange.kind == METER.name, AssetChange.action.in_(_ENDS)
+    )
     columns = Meter.id, Meter.life, Meter.deleted_at
-    query = select(*columns, func.max(AssetChange.at)).outerjoin(AssetChange, removed)
-    query = query.where(not_(lives.in_service())).group_by(*columns)
+    query = select(*columns, went, came).outerjoin(AssetChange, of_meter).group_by(*columns)
+    query = query.where(or_(not_(lives.in_service()), Meter.id.in_(removed)))
     if meters is not None:
         query = query.where(Meter.id.in_(meters))
-    return {
-        meter: deleted_at if life in lives.IN_SERVICE else removed_at
-        for meter, life, deleted_at, removed_at in session.execute(query)
+    found = {
+        meter: _away(deleted_at, went_at, came_at, is_in_service=life in lives.IN_SERVICE)
+        for meter, life, deleted_at, went_at, came_at in session.execute(query)
     }
+    return {meter: each for meter, each in found.items() if each is not None}
+
+
+def _away(
+    deleted_at: datetime | None,
+    went_at: datetime | None,
+    came_at: datetime | None,
+    *,
+    is_in_service: bool,
+) -> Away | None:
+    if not is_in_service:
+        return Away(_epoch(went_at), _STILL)
+    if deleted_at is not None:
+        return Away(_epoch(deleted_at), _STILL)
+    if went_at is None or came_at is None or came_at < went_at:
+        return None
+    return Away(_epoch(went_at), _epoch(came_at))
+
+
+def _epoch(at: datetime | None) -> int:
+    return int(at.timestamp()) if at else 0

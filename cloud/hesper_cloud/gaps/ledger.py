@@ -25,6 +25,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import metrics
+from hesper_cloud.assets.service_life import NEVER_AWAY, Away, away
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Gap, MeterProfile
 from hesper_cloud.gaps import fleet, meters, rows
@@ -198,15 +199,24 @@ class GapLedger:
 
     def _outcomes(self, look: Look, cases: Sequence[fleet.Case]) -> list[Outcome]:
         whole: dict[str, int] = {}
+        found = list(fleet.findings(cases, whole))
         with reading(self._engine) as session:
-            outcomes = [self._judged(each, look, session) for each in fleet.findings(cases, whole)]
+            absences = away(session, [each.case.meter.id for each in found]) if found else {}
+            outcomes = [self._judged(each, look, session, absences) for each in found]
         look.let_rest(cases, whole)
         return outcomes
 
-    def _judged(self, finding: fleet.Finding, look: Look, session: Session) -> Outcome:
+    def _judged(
+        self, finding: fleet.Finding, look: Look, session: Session, absences: Mapping[str, Away]
+    ) -> Outcome:
         """Says what becomes of one meter's rows."""
         meter = finding.case.meter
-        found = judged(finding, look.profile, lambda run: look.causes.of(meter, utc(run.first)))
+        found = judged(
+            finding,
+            look.profile,
+            lambda run: look.causes.of(meter, utc(run.first)),
+            absences.get(meter.id, NEVER_AWAY),
+        )
         closed = [(row, self._proofs.of(session, row, count)) for row, count in found.closed]
         return Outcome(found.fresh, found.moved, closed, found.dropped)
 

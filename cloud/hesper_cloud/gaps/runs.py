@@ -72,6 +72,12 @@ class Grid(NamedTuple):
             covered[self._between(begin, end)] = True
         return covered
 
+    def due_in(self, since: int, until: int) -> Flags:
+        """Says for each slot whether its capture is due in ``since <= capture < until``."""
+        times = (self.first + np.arange(self.slots)) * self.period_s + self.phase
+        found: Flags = (since <= times) & (times < until)
+        return found
+
     def filled(self, captured: Integers, begin: int, end: int) -> int:
         """Returns into how many slots of a range, both ends included, a capture falls."""
         return int((~self.missing(captured))[self._between(begin, end)].sum())

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.assets.service_life import service_ends
+from hesper_cloud.assets.service_life import Away, away
 from hesper_cloud.db.registry import MeterProfile
 from hesper_cloud.gaps.runs import Grid, phase_of
 from hesper_cloud.stores.port import Arrivals, Integers
@@ -45,26 +45,35 @@ class Owing(NamedTuple):
 def owing(session: Session, profile: str, span: tuple[int, int]) -> list[Owing]:
     """Returns the meters of which captures of a profile were expected in a span, epoch seconds.
 
-    Nothing is expected of a meter after its service ended.
+    Nothing is expected of a meter that is out of service.
     """
+    start, end = span
     columns = (MeterProfile.expected_from, MeterProfile.period_since)
     query = select(MeterProfile.meter, MeterProfile.capture_period_s, *columns).where(
         MeterProfile.profile == profile, MeterProfile.capture_period_s.is_not(None)
     )
-    ends = {meter: _epoch(at) if at else 0 for meter, at in service_ends(session).items()}
+    absences = away(session)
     found = (
-        Owing(
-            meter,
-            _epoch(max(expected_from, period_since or expected_from)),
-            period_s,
-            ends.get(meter, span[1]),
+        _present(
+            Owing(meter, _epoch(max(expected_from, period_since or expected_from)), period_s, end),
+            absences.get(meter),
+            start,
         )
         for meter, period_s, expected_from, period_since in session.execute(
             query.order_by(MeterProfile.meter)
         )
         if period_s
     )
-    return [each for each in found if each.since < span[1] and each.until > span[0]]
+    return [each for each in found if each.since < min(end, each.until) and each.until > start]
+
+
+def _present(owing: Owing, absence: Away | None, start: int) -> Owing:
+    """Leaves out of a span, from its start, the time that a meter was out of service."""
+    if absence is None or absence.until <= start:
+        return owing
+    if absence.since <= start:
+        return owing._replace(since=max(owing.since, absence.until))
+    return owing._replace(until=min(owing.until, absence.since))
 
 
 def meter_days(

@@ -13,7 +13,7 @@ from hesper_cloud.aggregates.roster import members
 from hesper_cloud.aggregates.views import Range, views
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.assets.history import By
-from hesper_cloud.assets.service_life import remove
+from hesper_cloud.assets.service_life import install, remove
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
@@ -343,6 +343,28 @@ def test_nothing_is_due_of_a_meter_once_it_was_removed(plant, told_late):
     assert plant.book.rows(f"{query} AND expected > 0 ORDER BY day", first=date(2026, 6, 1)) == [
         (date(2026, 6, 1), "M1", 96, 96, 100),
         (date(2026, 6, 2), "M1", 39, 39, 100),
+    ]
+
+
+@pytest.mark.parametrize("told_late", [False, True])
+def test_nothing_is_due_of_a_meter_while_it_was_away(plant, told_late):
+    plant.add_meter("M1")
+    gone, back = plant.at("2026-06-02T10:00"), plant.at("2026-06-04T16:00")
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-05"))
+    plant.put("M1", {at: value for at, value in rows.items() if not gone <= at < back})
+    plant.now = datetime(2026, 6, 6, tzinfo=UTC)
+    if told_late:
+        compare(plant)
+    with writing(plant.engine) as session:
+        meter = session.get_one(Meter, "M1")
+        remove(session, meter, None, By("ann", datetime.fromtimestamp(gone, UTC)))
+        install(session, meter, None, {}, By("ann", datetime.fromtimestamp(back, UTC)))
+    compare(plant)
+    query = "SELECT day, expected, stored, score FROM scores WHERE expected > 0 AND day BETWEEN"
+    assert plant.book.rows(f"{query} '2026-06-01' AND '2026-06-04' ORDER BY day") == [
+        (date(2026, 6, 1), 96, 96, 100),
+        (date(2026, 6, 2), 39, 39, 100),
+        (date(2026, 6, 4), 33, 33, 100),
     ]
 
 

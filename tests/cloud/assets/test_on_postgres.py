@@ -9,7 +9,7 @@ from hesper_cloud.assets.arrivals import meters_heard
 from hesper_cloud.assets.exchange import exchange
 from hesper_cloud.assets.history import By, changes
 from hesper_cloud.assets.kinds import CUSTOMER, GATEWAY, METER, SIM
-from hesper_cloud.assets.service_life import Register, service_ends
+from hesper_cloud.assets.service_life import Register, away
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Meter
@@ -58,6 +58,7 @@ def test_assets_live_on_postgres_as_on_sqlite(registry) -> None:
             ("HES2", "installed", "8988303000000614225"),
             ("HES1", "removed", None),
         ]
-        assert service_ends(session) == {"HES1": NOON}
+        (gone,) = away(session).items()
+        assert (gone[0], gone[1].since) == ("HES1", int(NOON.timestamp()))
         told = changes(session, "meter", "HES1", None, 10)
         assert [row.action for row in told][:2] == ["exchange", "update"]
