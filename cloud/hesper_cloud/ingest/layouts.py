@@ -2,9 +2,10 @@
 
 A layout stays: stores and latest values keep each for good, and who asks for a curve looks at all.
 A concentrator has a handful of profiles times a handful of kinds of meters; a program that leaves
-out what is missing some hundred, and one that tells only which of ten quantities changed 1023. So a sender that brings ever others is broken or hostile,
-and nobody beside it shall pay: what it says in layouts that it brought before is taken, a message
-with one too many is a dead letter. Counted from the start of ingest on.
+out what is missing some hundred, and one that tells only which of ten quantities changed 1023. So a
+sender that brings ever others is broken or hostile, and nobody beside it shall pay: what it says in
+layouts that it brought before is taken, a message with one too many is a dead letter. Counted from
+the start of ingest on.
 """
 
 from collections import defaultdict

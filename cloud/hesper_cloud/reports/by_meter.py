@@ -1,13 +1,15 @@
 """Reports with a row for each meter: consumption, completeness, silence.
 
 What a meter used, and owed, stays what it was when the meter is exchanged: reports of that have the
-meters in service, and the others of which there is something in the period.
+meters in service, and the others of which there is something in the period. They are added up from
+the days of the energy book, as bills are: those of each meter's zone, which its row names.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -25,6 +27,7 @@ from hesper_cloud.rules.silence import OFFLINE, patience
 _AT_ONCE = 2000
 _PERCENT = 100
 _HOUR_S = 3600
+_ZONE = Column("Zone")
 _OF_METER = (Column("Meter"), Column("Customer"), Column("Account"), Column("Area"))
 _ENERGY = """
     SELECT meter, logical_name, scaler, unit, sum(list_sum(sums)), sum(list_sum(estimated)),
@@ -50,6 +53,7 @@ class _Known:
     last_contact_at: datetime | None
     capture_period_s: int | None
     serves: bool  # it is in service
+    zone: ZoneInfo
 
     @property
     def cells(self) -> Row:
@@ -69,8 +73,10 @@ def _meters(shelves: Shelves, period: Period, after: Any) -> list[_Known]:
     )
     if period.areas is not None:
         query = query.where(Meter.area.in_(period.areas))
+    zone_of = shelves.settings.validation.zone_of
     with reading(shelves.registry) as session:
-        return [_Known(*row) for row in session.execute(query.order_by(Meter.id).limit(_AT_ONCE))]
+        found = session.execute(query.order_by(Meter.id).limit(_AT_ONCE))
+        return [_Known(*row, zone=zone_of(row.area)) for row in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +108,11 @@ class _Energy:
         """The energy, exactly."""
         return exact(int(self.sum), self.scaler)
 
-    def demand_cells(self, period: Period) -> tuple[str | None, str | None]:
-        """The highest demand, and when it ended by the period's clock."""
+    def demand_cells(self, zone: ZoneInfo) -> tuple[str | None, str | None]:
+        """The highest demand, and when it ended by the meter's clock."""
         if self.demand is None or self.demand_at is None:
             return None, None
-        at = datetime.fromtimestamp(self.demand_at, period.zone)
+        at = datetime.fromtimestamp(self.demand_at, zone)
         return exact(self.demand, self.scaler), at.isoformat(timespec="minutes")
 
 
@@ -135,6 +141,7 @@ class Consumption:
         Column("Intervals estimated", number=True),
         Column("Highest demand 15 min", number=True),
         Column("At"),
+        _ZONE,
     )
 
     def part(self, shelves: Shelves, period: Period, after: Any) -> Part:
@@ -153,10 +160,10 @@ class Consumption:
             found[key] = energy.added_to(found[key]) if key in found else energy
         told = {meter for meter, _ in found}
         shown = [each for each in meters if each.serves or each.id in told]
-        return _part(meters, [self._row(each, found, period) for each in shown])
+        return _part(meters, [self._row(each, found) for each in shown])
 
     @staticmethod
-    def _row(meter: _Known, found: dict[tuple[str, str], _Energy], period: Period) -> Row:
+    def _row(meter: _Known, found: dict[tuple[str, str], _Energy]) -> Row:
         bought = found.get((meter.id, quantities.ACTIVE_ENERGY_IMPORT))
         sold = found.get((meter.id, quantities.ACTIVE_ENERGY_EXPORT))
         told = bought or sold
@@ -166,7 +173,8 @@ class Consumption:
             sold.text if sold else None,
             quantities.symbol(told.unit) if told else None,
             bought.estimated if bought else None,
-            *(bought.demand_cells(period) if bought else (None, None)),
+            *(bought.demand_cells(meter.zone) if bought else (None, None)),
+            meter.zone.key,
         ]
 
 
@@ -183,6 +191,7 @@ class Completeness:
         *_OF_METER,
         *(Column(title, number=True) for title in ("Due", "Stored", "Percent")),
         *(Column(title, number=True) for title in ("Doubted", "Estimated", "Edited")),
+        _ZONE,
     )
 
     def part(self, shelves: Shelves, period: Period, after: Any) -> Part:
@@ -197,10 +206,10 @@ class Completeness:
     @staticmethod
     def _row(meter: _Known, counts: list[int] | None) -> Row:
         if counts is None:
-            return [*meter.cells, *[None] * 6]
+            return [*meter.cells, *[None] * 6, meter.zone.key]
         due, stored, *rest = counts
         percent = f"{_PERCENT * stored / due:.1f}" if due else None
-        return [*meter.cells, due, stored, percent, *rest]
+        return [*meter.cells, due, stored, percent, *rest, meter.zone.key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Making:
         if not spool.exists():
             raise JobFailed(_GONE)
         period, at = self._period(work, kind), self.shelves.clock()
-        head = paper.Head(kind.title, _note(work.parameters, period.zone, count, at))
+        head = paper.Head(kind.title, _note(kind, work.parameters, period.zone, count, at))
         titles = [column.title for column in kind.columns]
         with file_of(self.state, work.id, "csv").open("wb") as file:
             file.write("\ufeff".encode())
@@ -171,11 +171,14 @@ def _told(path: Path) -> dict[str, Any]:
     return {"octets": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
 
 
-def _note(parameters: Mapping[str, Any], zone: ZoneInfo, count: int, at: datetime) -> str:
+def _note(
+    kind: ReportKind, parameters: Mapping[str, Any], zone: ZoneInfo, count: int, at: datetime
+) -> str:
     where = parameters.get("area") or "all areas"
+    days = "days of the zone in each row" if kind.days == "book" else zone.key
     shown = f"; the first {paper.MOST_ROWS} are here, all in the CSV file"
     return (
-        f"{parameters['first']} to {parameters['end']} (not included), {zone.key}, {where};"
+        f"{parameters['first']} to {parameters['end']} (not included), {days}, {where};"
         f" {count} rows{shown if count > paper.MOST_ROWS else ''};"
         f" made {at.astimezone(zone).isoformat(sep=' ', timespec='minutes')}"
     )

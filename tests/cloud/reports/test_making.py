@@ -28,14 +28,16 @@ def test_consumption_is_exact_and_names_whom_it_is_about(house: Any, rows_in: An
     assert found[0][:6] == ["Meter", "Customer", "Account", "Area", "Taken", "Given"]
     taken, given = 4000 * 10 + 6 * 4000, 7 * 10 + 6 * 7
     assert found[1][:7] == ["M-1", "'=Ada", "'=A-1", "North", str(taken), str(given), "Wh"]
-    assert found[1][7:] == ["7", "9000", "2026-06-01T00:15+00:00"]
-    assert found[2] == ["M-2", "", "", "South", *[""] * 6]
+    assert found[1][7:] == ["7", "9000", "2026-06-01T00:15+00:00", "UTC"]
+    assert found[2] == ["M-2", "", "", "South", *[""] * 6, "UTC"]
     assert [row[0] for row in found[1:]] == ["M-1", "M-2", "M-3"], "what is in stock is left out"
 
 
 def test_completeness_counts_what_was_owed(house: Any, rows_in: Any) -> None:
     found = rows_in(house.made("completeness", "North"))
-    assert found[1:] == [["M-1", "'=Ada", "'=A-1", "North", "672", "665", "99.0", "7", "7", "0"]]
+    assert found[1:] == [
+        ["M-1", "'=Ada", "'=A-1", "North", "672", "665", "99.0", "7", "7", "0", "UTC"]
+    ]
 
 
 def test_a_meter_that_was_exchanged_is_in_the_report_of_its_days(house: Any, rows_in: Any) -> None:
@@ -90,6 +92,25 @@ def test_a_report_names_the_zone_whose_days_it_adds_up(
     assert (made.zone, made.from_at) == (zone, begins)
     if report == "service-levels":
         assert rows_in(made) == as_asked, "the days are those that were counted"
+
+
+@pytest.mark.parametrize("kind", ["consumption", "completeness"])
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "Pacific/Honolulu"])
+def test_days_are_those_that_were_counted_whatever_zone_is_asked_for(
+    house: Any, rows_in: Any, monkeypatch: pytest.MonkeyPatch, kind: str, zone: str
+) -> None:
+    notes: list[str] = []
+    written = paper.write
+
+    def noting(path: Any, head: Head, columns: Any, rows: Any) -> None:
+        notes.append(head.note)
+        written(path, head, columns, rows)
+
+    monkeypatch.setattr(paper, "write", noting)
+    asked = rows_in(house.made(kind, zone=zone))
+    assert asked == rows_in(house.made(kind))
+    assert (asked[0][-1], {row[-1] for row in asked[1:]}) == ("Zone", {"UTC"})
+    assert zone not in notes[0], "it would claim to be of other hours"
 
 
 def test_commands_of_an_area(house: Any, rows_in: Any) -> None:
