@@ -24,6 +24,7 @@ class Overlaid:
     Attributes:
         sheet: Raw values, and over them what stands in for them.
         due: Which captures are expected; meters × captures.
+        asked: Those, and times in between at which a meter with a longer period captures nothing.
         held: The substitutes, by meter and logical name.
         estimated: Where estimates are, by logical name.
         edited: Where edits are, by logical name.
@@ -32,6 +33,7 @@ class Overlaid:
 
     sheet: Sheet
     due: Flags
+    asked: Flags
     held: dict[tuple[str, str], list[Substitute]] = field(default_factory=dict)
     estimated: dict[str, Flags] = field(default_factory=dict)
     edited: dict[str, Flags] = field(default_factory=dict)
@@ -46,7 +48,7 @@ class Overlaid:
             if not grid.is_register:
                 continue
             followed = np.logical_or.accumulate(grid.known[:, ::-1], axis=1)[:, ::-1]
-            asking = ~grid.known & self.due & (followed | ~silent_after[:, np.newaxis])
+            asking = ~grid.known & self.asked & (followed | ~silent_after[:, np.newaxis])
             if name in self.estimated:
                 asking |= self.estimated[name]
             rows = set(np.flatnonzero(asking.any(axis=1)).tolist())
@@ -79,9 +81,11 @@ class Overlaid:
         return Surroundings(found, self.held.get((curve.meter, curve.logical_name), []))
 
 
-def overlay(sheet: Sheet, due: Flags, held: Iterable[Substitute]) -> Overlaid:
+def overlay(sheet: Sheet, meters: Sequence[Member], held: Iterable[Substitute]) -> Overlaid:
     """Lays substitutes over a sheet; an estimate gives way to a value that is stored."""
-    laid = Overlaid(sheet, due)
+    asked = _expected(sheet, meters)
+    by_period = np.stack([each.captures(sheet.times) for each in meters])
+    laid = Overlaid(sheet, asked & by_period, asked)
     rows = {meter: row for row, meter in enumerate(sheet.meters)}
     usable = [each for each in held if each.scaler in SCALERS]
     for each, column in zip(usable, _columns(sheet, usable), strict=True):
@@ -136,8 +140,8 @@ def _empty_grid(sheet: Sheet, like: Substitute) -> Grid:
     return grid
 
 
-def due_captures(sheet: Sheet, meters: Sequence[Member]) -> Flags:
-    """Returns which captures are expected of each meter of a sheet.
+def _expected(sheet: Sheet, meters: Sequence[Member]) -> Flags:
+    """Returns when something is expected of each meter of a sheet, whatever its period.
 
     Of a meter that nobody said to keep a load profile nothing is where it captured nothing.
     """

@@ -112,6 +112,7 @@ class Reconciliation:
             times = captured.get(meter, np.empty(0, np.int64))
             times = times[~member.is_away(times)]
             slots = np.unique(nearest(due_at, times, period_s))
+            slots = slots[member.captures(due_at)[slots]]
             is_kept = member.keeps_profile or len(slots) > 0
             due = member.due(due_at[1:]) if is_kept else 0
             stored, expected = known.get(meter, (-1, 0))

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
+from math import gcd
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -44,14 +46,29 @@ class Member(NamedTuple):
     away: Away = NEVER_AWAY
 
     def period_on(self, day: date) -> int:
-        """Returns the capture period of a local day; the former one if it ended under that."""
-        if self.former and calendar.day_end(day, self.zone) <= self.former.until:
+        """Returns the capture period of a local day; of one with two, what divides them both."""
+        if self.former is None or self.former.until <= calendar.midnight(day, self.zone):
+            return self.period_s
+        if calendar.day_end(day, self.zone) <= self.former.until:
             return self.former.period_s
-        return self.period_s
+        return gcd(self.period_s, self.former.period_s)
+
+    def captures(self, times: Integers) -> Flags:
+        """Says at which of a local day's times, epoch seconds, it captures by the period then."""
+        if self.former is None:
+            return np.ones(times.shape, bool)
+        day = calendar.day_of(int(times[0]), self.zone)
+        start, until = calendar.midnight(day, self.zone), self.former.until
+        if not start < until < calendar.day_end(day, self.zone):
+            return np.ones(times.shape, bool)
+        period_s = np.where(times < until, self.former.period_s, self.period_s)
+        found: Flags = (times - start) % period_s == 0
+        return found
 
     def due(self, times: Integers) -> int:
-        """Returns at how many of some times, epoch seconds, captures are expected."""
-        return int(((times >= self.expected_from) & ~self.is_away(times)).sum())
+        """Returns at how many of some times of a local day captures are expected."""
+        expected = (times >= self.expected_from) & ~self.is_away(times)
+        return int((expected & self.captures(times)).sum())
 
     def is_away(self, times: Integers) -> Flags:
         """Says at which of some times, epoch seconds, it is out of service."""

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import quantities
 from hesper_cloud.aggregates import calendar, pages
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.aggregates.overlay import Overlaid, due_captures, overlay
+from hesper_cloud.aggregates.overlay import Overlaid, overlay
 from hesper_cloud.aggregates.roster import Member, members
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
@@ -162,7 +162,7 @@ class Work:
         first, last = _around(sheet.times, sheet.period_s)
         with reading(self._engine) as session:
             held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, first, last)
-        return overlay(sheet, due_captures(sheet, seated.meters), held)
+        return overlay(sheet, seated.meters, held)
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed."""

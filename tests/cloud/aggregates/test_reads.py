@@ -2,6 +2,7 @@
 
 import tracemalloc
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -223,6 +224,31 @@ def test_days_under_a_former_period_are_judged_by_it(plant):
     assert judged == [(100, 48, 48), (100, 48, 48), (100, 96, 96)]
     plant.now = datetime(2026, 6, 4, 9, tzinfo=UTC)
     assert reconciled(plant, 3) == 0
+
+
+@pytest.mark.parametrize(("former_s", "period_s"), [(900, 1800), (1800, 900), (900, 600)])
+def test_a_day_with_two_periods_is_short_of_nothing(plant, former_s, period_s):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    announced(plant, start - 86_400, former_s)
+    noon = plant.at("2026-06-01T12:00")
+    announced(plant, noon + 60, period_s)
+    due = [*range(start, noon, former_s), *range(noon, end + 1, period_s)]
+    register = {at: (at - start) // 36 for at in due}
+    intervals = {at: register[at] - register[before] for before, at in pairwise(due)}
+    by_the_interval = Quantity("1.0.1.29.0.255", 0, 30)
+    plant.put_all("M1", {plant.ENERGY: register, by_the_interval: {start: 25} | intervals})
+    plant.now = datetime(2026, 6, 3, tzinfo=UTC)
+    plant.settle()
+    ((score, expected, stored, estimated),) = plant.book.rows(
+        "SELECT score, expected, stored, estimated FROM scores WHERE day = '2026-06-01'"
+    )
+    assert (score, expected, stored, estimated) == (100, len(due) - 1, len(due) - 1, 0)
+    assert plant.book.rows("SELECT check_name FROM verdicts WHERE day = '2026-06-01'") == []
+    sums = plant.book.rows("SELECT list_sum(sums) FROM days WHERE day = '2026-06-01'")
+    assert sums == [(2400,), (2400,)], "of the register and of the intervals"
+    half_hours = read(plant, "half-hour", "2026-06-01", "2026-06-02")
+    assert {each.sum for each in half_hours} == {50}
+    assert reconciled(plant, 1) == 0
 
 
 def announced(plant: Any, at: int, period_s: int) -> None:
