@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from hesper_cloud import quantities
 from hesper_cloud.aggregates import buckets, calendar
 from hesper_cloud.aggregates.curves import Shelf, validated
+from hesper_cloud.validation.checks import CAPACITIES
 from hesper_cloud.validation.substitutes import Curve
 
 BILLING_PROFILE = "1.0.98.1.0.255"  # data of billing period 1 (IEC 62056-6-1)
@@ -21,6 +22,10 @@ _DEMAND = """
     WHERE meter = $meter AND logical_name = $logical_name AND day >= $first AND day < $after
       AND demand_{m} IS NOT NULL
     ORDER BY demand_{m}::HUGEINT * power(10, scaler + 20) DESC, demand_{m}_at LIMIT 1"""
+_ROLLOVERS = """
+    SELECT coalesce(sum(captures), 0) FROM verdicts
+    WHERE meter = $meter AND logical_name = $logical_name AND check_name = 'rollover'
+      AND from_at > $start AND to_at <= $end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ class Bill:
     """One register of one meter in one month.
 
     Attributes:
-        advance: End minus start; None unless both ends are there.
+        advance: End minus start, across the register's last digit where it passed that; None
+            unless both ends are there.
         intervals: The sum of the month's intervals, estimates included.
         estimated_count: On how many estimates' intervals it rests.
         difference: Advance minus intervals: 0 where the register reconciles with its intervals.
@@ -86,13 +92,15 @@ def bill(
     end, end_unit = _read(shelf, curve, end_at, with_estimates=with_estimates)
     months = buckets.read(shelf.book, curve, start_at, end_at, "month", zone)
     total = months[0] if months else None
-    advance = _difference(end, start)
     intervals, scaler = (total.sum, total.scaler) if total else (0, 0)
-    difference = None
+    advance, difference = _difference(end, start), None
     if advance is not None and total is not None:
         finest = min(start.scaler, end.scaler)
         common = min(finest, scaler)
-        difference = advance * _power(finest - common) - intervals * _power(scaler - common)
+        steps, moved = _power(finest - common), intervals * _power(scaler - common)
+        rollovers = _rollovers(shelf, curve, start_at, end_at)
+        advance += _passed(rollovers, moved // steps - advance)
+        difference = advance * steps - moved
     return Bill(
         meter,
         logical_name,
@@ -115,6 +123,18 @@ def _difference(end: RegisterRead, start: RegisterRead) -> int | None:
         return None
     finest = min(end.scaler, start.scaler)
     return end.value * _power(end.scaler - finest) - start.value * _power(start.scaler - finest)
+
+
+def _rollovers(shelf: Shelf, curve: tuple[str, str], start: int, end: int) -> int:
+    """Returns how often a register began anew in a range, as the check has found it."""
+    names = {"meter": curve[0], "logical_name": curve[1], "start": start, "end": end}
+    return int(shelf.book.rows(_ROLLOVERS, **names)[0][0])
+
+
+def _passed(rollovers: int, lacking: int) -> int:
+    """Returns how far a register counted before it began anew: what is nearest to its intervals."""
+    counted = (rollovers * capacity for capacity in CAPACITIES)
+    return min(counted, key=lambda each: abs(each - lacking)) if rollovers else 0
 
 
 def _power(steps: int) -> int:

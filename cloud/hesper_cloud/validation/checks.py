@@ -9,8 +9,9 @@ import numpy as np
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.validation import runs
 
-_SMALLEST_REGISTER = 100_000
 _BINARY_CAPACITY = 1 << 32
+CAPACITIES = sorted((*(10**digits for digits in range(5, 19)), _BINARY_CAPACITY))
+"""At what registers begin anew, lowest first: after their last decimal digit, or 32 bits."""
 
 
 def outside_range(values: Integers, known: Flags, lowest: int, highest: int) -> Flags:
@@ -111,7 +112,7 @@ def _capacity(before: int, after: int, from_percent: int) -> int:
     first_part = max(100 - from_percent, 10)
     for capacity in (10 ** len(str(before)), _BINARY_CAPACITY):
         near_end = before < capacity and before * 100 >= capacity * from_percent
-        if capacity >= _SMALLEST_REGISTER and near_end and after * 100 <= capacity * first_part:
+        if capacity in CAPACITIES and near_end and after * 100 <= capacity * first_part:
             return capacity
     return 0
 

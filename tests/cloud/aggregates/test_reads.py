@@ -94,6 +94,21 @@ def test_a_bill_holds_the_exact_registers_and_reconciles(plant):
     assert [(each.window_s, each.power) for each in found.demand] == [(900, 100), (1800, 100)]
 
 
+@pytest.mark.parametrize("capacity", [10**5, 10**6, 10**8, 10**9, 1 << 32])
+@pytest.mark.parametrize("fallen", [0, 500])
+def test_a_bill_goes_on_across_the_last_digit(plant, capacity, fallen):
+    start, end = plant.at("2026-02-01"), plant.at("2026-02-03")
+    rows = plant.register(start, end, first=capacity - 2_010)
+    rows |= {plant.at("2026-03-01"): max(rows.values())}
+    rows[start + 60 * QUARTER] -= fallen  # a fault: the intervals will not add up
+    plant.put("M1", {at: value % capacity for at, value in rows.items()})
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    found = billing.bill(shelf(plant), ("M1", IMPORT), date(2026, 2, 1), zone)
+    assert found.advance == 25 * 2 * 96
+    assert found.difference == found.advance - found.intervals == -max(fallen - 25, 0)
+
+
 def test_a_billing_read_is_never_interpolated_unless_asked_and_marked(plant):
     rows = plant.register(plant.at("2026-03-30"), plant.at("2026-04-03"))
     rows.pop(plant.at("2026-04-01"))
