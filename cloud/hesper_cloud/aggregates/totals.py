@@ -20,7 +20,8 @@ class Amounts:
 
     Attributes:
         values: Meters × intervals.
-        known: Where there is one that counts; a register that fell has none, but one of net energy.
+        known: Where there is one that counts; a register that fell has none, but one of net energy,
+            nor has one that leapt back.
         estimated: Where it rests on an estimate.
     """
 
@@ -55,10 +56,30 @@ def amounts(grid: Grid, estimated: Flags | None, limits: Thresholds, period_s: i
         known = grid.known[:, 1:]
         return Amounts(np.where(known, grid.values[:, 1:], 0), known, marks[:, 1:] & known)
     moved = advance(grid, limits, period_s)
-    least = -highest_growth(grid, limits, period_s) if grid.may_fall else 0
-    known = moved.known & (moved.growth >= least)
+    highest = highest_growth(grid, limits, period_s)
+    counts = moved.growth >= (-highest if grid.may_fall else 0)
+    known = moved.known & counts & ~_from_nowhere(grid, moved.growth > highest)
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)
+
+
+def _from_nowhere(grid: Grid, leaps: Flags) -> Flags:
+    """Says which leaps of a register begin or end where it does not stand, and are no energy.
+
+    That is below what it showed before, or above what it shows later: it was read wrong, or is
+    another one. Where it may fall anyway, every leap is one of these.
+    """
+    leaps = leaps & grid.known[:, :-1] & grid.known[:, 1:]
+    if grid.may_fall or not leaps.any():
+        return leaps
+    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    before = np.maximum.accumulate(np.where(grid.known, grid.values, least), axis=1)
+    later = np.where(grid.known, grid.values, most)[:, ::-1]
+    after = np.minimum.accumulate(later, axis=1)[:, ::-1]
+    begins_below = grid.values[:, :-1] < before[:, :-1]
+    ends_above = grid.values[:, 1:] > after[:, 1:]
+    found: Flags = leaps & (begins_below | ends_above)
+    return found
 
 
 def bucket_step_s(period_s: int) -> int:

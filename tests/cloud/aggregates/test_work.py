@@ -249,6 +249,29 @@ def test_net_energy_may_be_less_than_nothing(plant):
     assert verdicts(plant, "reverse") == verdicts(plant, "rollover") == []
 
 
+@pytest.mark.parametrize("name", ["1.0.1.8.0.255", "1.0.16.8.0.255"])
+@pytest.mark.parametrize("wrong", [0, 9_000_000])
+@pytest.mark.parametrize("captures", [1, 3])
+def test_a_register_that_was_read_wrong_has_used_nothing(plant, name, wrong, captures):
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"), first=5_000_000)
+    rows |= {start + QUARTER * (40 + place): wrong for place in range(captures)}
+    plant.put("M1", rows, Quantity(name, 0, 30))
+    plant.settle()
+    assert days(plant, name=name)[date(2026, 6, 1)][:2] == (25 * (96 - captures - 1), 96 - 2)
+    query = "SELECT demand_15 FROM days WHERE logical_name = $name"
+    assert plant.book.rows(query, name=name) == [(100,)]
+
+
+def test_a_load_beyond_the_threshold_counts_where_the_register_only_rises(plant):
+    """It is in doubt, and is energy all the same: the threshold may be another meter's."""
+    start = plant.at("2026-06-01")
+    plant.put("M1", plant.register(start, plant.at("2026-06-02"), step=30_000))
+    plant.settle()
+    assert days(plant)[date(2026, 6, 1)][:2] == (96 * 30_000, 96)
+    assert [row[4] for row in verdicts(plant, "range")] == [96]
+
+
 def test_a_gap_over_which_no_load_can_have_made_the_register_rise_is_left(plant):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
     rows = plant.register(start, end)
