@@ -14,6 +14,7 @@ from hesper_cloud import quantities
 from hesper_cloud.aggregates import buckets, calendar
 from hesper_cloud.aggregates.curves import Shelf, validated
 from hesper_cloud.validation.checks import CAPACITIES
+from hesper_cloud.validation.codes import Grade
 from hesper_cloud.validation.substitutes import Curve
 
 BILLING_PROFILE = "1.0.98.1.0.255"  # data of billing period 1 (IEC 62056-6-1)
@@ -30,7 +31,10 @@ _ROLLOVERS = """
 
 @dataclass(frozen=True, slots=True)
 class RegisterRead:
-    """A register's value at one instant (epoch seconds); None where there is no exact one."""
+    """A register's value at one instant (epoch seconds); None where there is no exact one.
+
+    It is ``doubted`` where a check failed, or its flags say so, and nobody has edited it.
+    """
 
     at: int
     value: int | None
@@ -38,6 +42,7 @@ class RegisterRead:
     profile: str
     estimated: bool = False
     edited: bool = False
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ def _read(
         found = validated(shelf, Curve(curve[0], profile, curve[1]), at, at + 1)
         for value in found.values[:1]:
             flags = {"estimated": value.source == "estimate", "edited": value.source == "edit"}
+            flags["doubted"] = value.grade == Grade.QUESTIONABLE
             read = RegisterRead(at, value.value, found.scaler, profile, **flags)
             if not read.estimated:
                 return read, found.unit

@@ -28,6 +28,7 @@ from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.codes import Grade
 from hesper_cloud.validation.substitutes import Curve, Edit
 from hesper_contracts.events import Event
+from hesper_contracts.quality import Quality
 from sqlalchemy import delete, event
 
 PROFILE, IMPORT, EXPORT = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.2.8.0.255"
@@ -92,6 +93,24 @@ def test_a_bill_holds_the_exact_registers_and_reconciles(plant):
     assert (found.advance, found.intervals, found.difference) == (25 * intervals,) * 2 + (0,)
     assert (found.start.estimated, found.estimated_count) == (False, 12)
     assert [(each.window_s, each.power) for each in found.demand] == [(900, 100), (1800, 100)]
+
+
+def test_a_bill_says_that_a_read_is_doubted_until_somebody_edits_it(plant):
+    at = plant.at("2026-06-01")
+    rows = plant.register(plant.at("2026-05-31T22:00"), plant.at("2026-06-01T02:00"))
+    plant.put("M1", {moment: value for moment, value in rows.items() if moment != at})
+    plant.put("M1", {at: rows[at]}, quality=int(Quality.CONFLICTING))
+    plant.settle()
+    zone, curve = plant.settings.validation.zone_of(None), ("M1", IMPORT)
+    read = billing.bill(shelf(plant), curve, date(2026, 6, 1), zone).start
+    assert (read.value, read.doubted, read.edited) == (rows[at], True, False)
+    of_person = Edit(Curve("M1", PROFILE, IMPORT), datetime.fromtimestamp(at, UTC),
+        rows[at] + 1, 0, 30, "read from the display", "k1")  # fmt: skip
+    with writing(plant.engine) as session:
+        substitutes.edited(session, of_person, "ben", plant.now)
+    read = billing.bill(shelf(plant), curve, date(2026, 6, 1), zone).start
+    assert (read.value, read.doubted, read.edited) == (rows[at] + 1, False, True)
+    assert not billing.bill(shelf(plant), curve, date(2026, 4, 1), zone).end.doubted
 
 
 @pytest.mark.parametrize("capacity", [10**5, 10**6, 10**8, 10**9, 1 << 32])
