@@ -248,6 +248,13 @@ class TestKillSwitch:
         clock.advance(899)
         assert self.lift(head_end, "ben").outcome == {"engaged": False}
 
+    def test_the_first_word_of_a_clock_that_was_ahead_is_none(self, head_end, clock):
+        head_end.ask("ann", "kill_switch.engage", reason="strange cuts")
+        clock.advance(86_400)
+        assert self.lift(head_end, "ben").outcome["engaged"]
+        clock.advance(-80_000)
+        assert self.lift(head_end, "dora").outcome == {"engaged": True, "lift_asked_by": "dora"}
+
     def test_the_second_gives_a_password_too(self, head_end):
         head_end.ask("ann", "kill_switch.engage", reason="strange cuts")
         self.lift(head_end, "ben")

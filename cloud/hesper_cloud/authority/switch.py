@@ -80,11 +80,14 @@ def lift(case: Case) -> Outcome:
 
 
 def _asked_by(case: Case, switch: KillSwitch) -> str | None:
-    """Returns who has asked for the lift, as long as that holds and they still may."""
+    """Returns who has asked for the lift, as long as that holds and they still may.
+
+    What lies further ahead was asked for by a clock that has been set back since.
+    """
     limit = timedelta(seconds=case.policy.kill_switch_lift_s)
     if switch.lift_asked_by is None or switch.lift_asked_at is None:
         return None
-    if case.now - switch.lift_asked_at >= limit:
+    if abs(case.now - switch.lift_asked_at) >= limit:
         return None
     try:
         rules.require_user(case.session, switch.lift_asked_by, Permission.APPROVE_COMMAND)
