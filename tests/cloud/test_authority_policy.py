@@ -7,7 +7,8 @@ from hesper_cloud import provision
 from hesper_cloud.authority import facts
 from hesper_cloud.authority.policy import POLICIES, Policy
 from hesper_cloud.commissioning import MeterPaper, commission
-from hesper_cloud.db.authority import AuditRow, BudgetUse, CommandRecord
+from hesper_cloud.db.assets import Area
+from hesper_cloud.db.authority import AuditRow, BudgetUse, CommandRecord, User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request
 from sqlalchemy import select
@@ -382,6 +383,30 @@ def test_a_disabled_account_has_no_say(head_end):
     command = head_end.ask_disconnect().outcome["command"]
     provision.disable_user(head_end.databases.authority, "ben")
     assert "disabled" in reason(head_end.approve(command))
+
+
+@pytest.mark.parametrize("who", ["ann", "ben"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_nothing_is_signed_beyond_the_areas_that_somebody_has_by_then(head_end, who, moved):
+    def puts(areas: list[str], meter_in: str) -> None:
+        with writing(head_end.databases.authority) as session:
+            session.get_one(User, who).areas = areas
+        with writing(head_end.databases.registry) as session:
+            session.merge(Area(name="north"))
+            session.merge(Area(name="south"))
+            session.get_one(Meter, METER).area = meter_in
+
+    puts(["north"], "north")
+    command = head_end.ask_disconnect().outcome["command"]
+    head_end.authority.spacing.is_over = lambda *_: False
+    assert head_end.approve(command).state == "done"
+    assert head_end.command(command).state == "queued"
+    puts(*((["north"], "south") if moved else (["south"], "north")))
+    head_end.authority.spacing.is_over = lambda *_: True
+    head_end.authority.turn()
+    assert head_end.command(command).state == "rejected"
+    assert "there is no meter" in head_end.command(command).detail
+    assert head_end.outbox.sent == []
 
 
 def test_a_gateway_without_a_key_gets_no_commands(head_end):

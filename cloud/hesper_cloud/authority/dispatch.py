@@ -223,6 +223,7 @@ class Dispatcher:
                     gateway_2=meter.gateway,
                 )
             )
+        rules.check_reach(self._registry, about.session, command, meter)
         rules.check_sendable(about.session, about.policy, command.kind, meter, now)
         if command.batch is not None:  # asked for days ago, maybe
             rules.check_relay_known(about.policy, command.kind, meter, now)

@@ -74,6 +74,20 @@ def check_area(registry: Engine, user: User, meter: MeterFacts) -> None:
             raise Denied(worded("there is no meter {meter!r}", meter=meter.id))
 
 
+def check_reach(
+    registry: Engine, session: Session, command: CommandRecord, meter: MeterFacts
+) -> None:
+    """Checks at the moment of signing that a meter still lies where those behind a command see.
+
+    Raises:
+        Denied: it was moved, or the areas of one of them were changed meanwhile.
+    """
+    for username in (command.requester, command.approver):
+        user = session.get(User, username) if username else None
+        if user is not None:
+            check_area(registry, user, meter)
+
+
 def require_meter(meter: MeterFacts | None, meter_id: str) -> MeterFacts:
     """Returns a meter that can be commanded at all."""
     if meter is None:
