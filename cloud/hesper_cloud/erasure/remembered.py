@@ -103,19 +103,7 @@ class Remembering:
 
     def _meters(self, known: Iterable[Erased]) -> list[OfMeter]:
         there = set(known)
-        with reading(self._registry) as session:
-            orders = session.scalars(select(Erasure).order_by(Erasure.id)).all()
-        found = (
-            OfMeter(
-                meter=order.meter,
-                since=order.from_at,
-                until=min(order.to_at or order.ordered_at, order.ordered_at),
-                household=order.forget_customer,
-                ordered_at=order.ordered_at,
-            )
-            for order in orders
-        )
-        return [each for each in found if each not in there]
+        return [each for each in _orders(self._registry) if each not in there]
 
     def _persons(self, known: Iterable[Erased]) -> list[OfPerson]:
         there = {(each.customer, each.deleted_at) for each in known if isinstance(each, OfPerson)}
@@ -126,13 +114,32 @@ class Remembering:
         return [OfPerson(*each, self._clock()) for each in erased if each not in there]
 
 
+def _orders(registry: Engine) -> list[OfMeter]:
+    """Returns the orders of meters that a registry knows, oldest first."""
+    with reading(registry) as session:
+        orders = session.scalars(select(Erasure).order_by(Erasure.id)).all()
+    return [
+        OfMeter(
+            meter=order.meter,
+            since=order.from_at,
+            until=min(order.to_at or order.ordered_at, order.ordered_at),
+            household=order.forget_customer,
+            ordered_at=order.ordered_at,
+        )
+        for order in orders
+    ]
+
+
 def order_again(
     databases: Databases, state: Path, erased: Iterable[Erased], made_at: datetime, now: datetime
 ) -> Again:
-    """Orders again what was ordered after the backup of `made_at` was made; each is audited."""
-    again = Again(now, [], [], [])
+    """Orders again what was ordered after the backup of `made_at` was made; each is audited.
+
+    So is an order that was given when the backup began, and that its registry does not hold.
+    """
+    again, held = Again(now, [], [], []), set(_orders(databases.registry))
     for each in erased:
-        if each.ordered_at <= made_at:
+        if each.ordered_at <= made_at and (isinstance(each, OfPerson) or each in held):
             continue
         if isinstance(each, OfPerson):
             if _forgotten(databases, state, each.customer, now):
