@@ -181,6 +181,23 @@ def test_a_gateway_whose_clock_runs_ahead_does_not_freeze_the_relays_state(head_
         assert session.get_one(Meter, METER).relay_confirmed_at == clock.now
 
 
+def test_a_result_that_comes_again_from_a_clock_that_is_ahead_is_no_newer_reading(head_end, clock):
+    approved(head_end)
+    ahead = RelayReading(output=False, control_state=0, read_at=clock.now.replace(year=2037))
+    told = {"relay_after": ahead, "at": clock.now}
+    head_end.answer(head_end.published()[0], "confirmed", **told)
+    clock.advance(60)
+    head_end.relay_read(output=True)
+    clock.advance(60)
+    head_end.answer(head_end.published()[0], "confirmed", **told)
+    with reading(head_end.databases.registry) as session:
+        meter = session.get_one(Meter, METER)
+    assert (meter.relay_output, meter.relay_confirmed_at) == (
+        True,
+        clock.now - timedelta(minutes=1),
+    )
+
+
 def test_a_late_result_settles_the_unknown(head_end, clock):
     command = approved(head_end)
     clock.advance(3600)

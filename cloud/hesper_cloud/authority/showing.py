@@ -42,11 +42,14 @@ def _firmware(result: CommandResult) -> str:
 
 
 def _show_relay(meter: Meter, result: CommandResult, now: datetime) -> None:
-    """Shows what was read, at the latest now: a gateway's clock may run ahead."""
+    """Shows what was read, at the latest when the gateway said so and now: its clock may run ahead.
+
+    When it said so it tells by proven time; so a result that comes again later is no newer reading.
+    """
     seen = _relay(result)
     if seen is None:
         return
-    read_at = min(seen.read_at, now)
+    read_at = min(seen.read_at, result.at, now)
     if meter.relay_confirmed_at is None or meter.relay_confirmed_at < read_at:
         meter.relay_output = seen.output
         meter.relay_control = seen.control_state
