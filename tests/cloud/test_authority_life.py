@@ -161,6 +161,18 @@ def test_an_unknown_is_settled_by_what_a_later_command_found(head_end, clock, st
     assert "reconciled" in settled.detail
 
 
+def test_what_a_later_command_found_says_nothing_of_one_before_another(head_end, clock):
+    command, between = unknown_and_then_reconnected(head_end, clock)
+    clock.advance(100)
+    head_end.authority.turn()
+    assert head_end.command(between.id).state == "unknown"
+    assert head_end.ask_reconnect().state == "done"
+    found = RelayReading(output=True, control_state=1, read_at=clock.now)
+    head_end.answer(head_end.published()[-1], "confirmed", output=True, relay_before=found)
+    assert head_end.command(between.id).state == "confirmed"
+    assert "whether it was carried out is not known" in head_end.command(command).detail
+
+
 def test_no_reading_after_a_later_command_says_that_an_earlier_one_failed(head_end, clock):
     command, reconnect = unknown_and_then_reconnected(head_end, clock)
     head_end.relay_read(output=True)

@@ -7,13 +7,13 @@ it does not say, nobody can tell any more, and that is what is said then.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from hesper_contracts.results import CommandResult
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import evidence, facts, life
-from hesper_cloud.authority.facts import MeterFacts
 from hesper_cloud.authority.kinds import MOVING, READ
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
@@ -27,6 +27,15 @@ _MOVED_SINCE = later(
 )
 
 
+class _Found(NamedTuple):
+    """Where a relay stood at a time, and the command that had not moved it yet, if one looked."""
+
+    output: bool
+    control: int | None
+    at: datetime
+    before: str = ""
+
+
 def by_result(
     session: Session, command: CommandRecord, result: CommandResult, now: datetime
 ) -> None:
@@ -35,9 +44,9 @@ def by_result(
     if seen is None or command.sent_at is None:
         return
     earlier = (CommandRecord.meter == command.meter) & (CommandRecord.not_after < command.sent_at)
+    found = _Found(seen.output, seen.control_state, command.sent_at, command.id)
     for each in _unknown(session, earlier):
-        reached = evidence.reached(each.kind, seen.output, seen.control_state)
-        _settle(session, each, seen.output, reached=reached, words=_READ, now=now)
+        _judge(session, each, found, now)
 
 
 def by_readings(registry: Engine, authority: Engine, now: datetime) -> None:
@@ -50,27 +59,28 @@ def by_readings(registry: Engine, authority: Engine, now: datetime) -> None:
             continue
         if command.not_after is not None and meter.relay_confirmed_at > command.not_after:
             with writing(authority) as session:
-                _by_reading(session, session.get_one(CommandRecord, command.id), meter, now)
+                found = _Found(meter.relay_output, meter.relay_control, meter.relay_confirmed_at)
+                _judge(session, session.get_one(CommandRecord, command.id), found, now)
 
 
-def _by_reading(session: Session, command: CommandRecord, meter: MeterFacts, now: datetime) -> None:
-    output = bool(meter.relay_output)
-    reached = evidence.reached(command.kind, output, meter.relay_control)
-    moving = [] if reached else _later(session, command, meter)
+def _judge(session: Session, command: CommandRecord, found: _Found, now: datetime) -> None:
+    reached = evidence.reached(command.kind, found.output, found.control)
+    moving = [] if reached else _later(session, command, found)
     if command.state != "unknown" or any(each.state in life.PENDING for each in moving):
         return
     words = _MOVED_SINCE if moving else _READ
-    _settle(session, command, output, reached=reached, words=words, now=now)
+    _settle(session, command, found.output, reached=reached, words=words, now=now)
 
 
-def _later(session: Session, command: CommandRecord, meter: MeterFacts) -> Sequence[CommandRecord]:
+def _later(session: Session, command: CommandRecord, found: _Found) -> Sequence[CommandRecord]:
     """Returns the commands that can have moved the relay between this one and its reading."""
     query = select(CommandRecord).where(
         CommandRecord.meter == command.meter,
         CommandRecord.kind.in_(MOVING - {READ}),
         CommandRecord.sent_at > command.sent_at,
-        CommandRecord.sent_at <= meter.relay_confirmed_at,
+        CommandRecord.sent_at <= found.at,
         CommandRecord.state.not_in(_NOT_MOVED),
+        CommandRecord.id != found.before,
     )
     return session.scalars(query).all()
 
