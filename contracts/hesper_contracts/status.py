@@ -42,6 +42,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``failures`` counts failed attempts since the start by the hop where they stopped.
     ``certificate_expires_at`` is of the certificate that it shows the broker; None without one.
     ``storage_full`` says that its disk is: readings wait in the meters until there is room.
+    ``storage_failing`` says that its disk, read-only or broken, takes no writes: neither readings
+    nor commands are taken any more.
     ``pushes_dropped`` counts since the start what meters pushed and was not stored.
     """
 
@@ -63,6 +65,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     failures: dict[str, int] = {}
     certificate_expires_at: UtcTime | None = None
     storage_full: bool = False
+    storage_failing: bool = False
     pushes_dropped: int = 0
 
 

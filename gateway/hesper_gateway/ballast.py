@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,11 @@ class Ballast:
         return self._octets > 0 and not self.present
 
     def drop(self) -> bool:
-        """Removes the file; returns False when it was gone already."""
-        if not self._path.exists():
+        """Removes the file; returns False when it was gone already, or the card lets nothing go."""
+        try:
+            self._path.unlink()
+        except OSError:
             return False
-        self._path.unlink()
         log.error("disk full: ballast %s removed", self._path)
         return True
 
@@ -48,6 +50,7 @@ class Ballast:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink()
             return False
         return True

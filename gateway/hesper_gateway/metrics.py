@@ -71,6 +71,7 @@ def metrics_of(status: GatewayStatus) -> Iterator[Metric]:
     yield _gauge("backlog_age_seconds", "Age of the oldest of them.", _backlog_age_s(status))
     yield _gauge("outbox_ratio", "Used share of the outbox's quota.", status.outbox_percent / 100)
     yield _gauge("storage_full", "1 while the disk is full.", status.storage_full)
+    yield _gauge("storage_failing", "1 while the disk takes no writes.", status.storage_failing)
     yield _gauge("started_at_seconds", "When the agent started.", status.started_at.timestamp())
     if status.clock_offset_ms is not None:
         offset_s = status.clock_offset_ms / 1000

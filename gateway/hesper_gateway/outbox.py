@@ -138,7 +138,7 @@ class Outbox:
         try:
             sequence = await self._append(self._new(Kind.READINGS, seal), also)
         except StorageFull as full:
-            raise OutboxFull(f"the disk is full: {full}") from full
+            raise OutboxFull(f"nothing can be stored: {full}") from full
         self.progress.moved(progress or {})
         return sequence
 
@@ -204,9 +204,13 @@ class Outbox:
         return NewBatch(kind, int(self._clock().timestamp()), seal)
 
     async def _require_room(self, octets: int) -> None:
-        """Refuses what the quota or a full disk has no room for, after making what room it can."""
+        """Refuses what the quota or the disk does not take, after making what room it can."""
         if self.backlog_octets + octets > self._quota:
             raise OutboxFull(f"the backlog takes {self.percent} % of the outbox quota")
+        try:
+            await self._database.require_writes()
+        except StorageFull as full:
+            raise OutboxFull(str(full)) from full
         if self._database.ballast.restore():
             return
         if self._database.read(batches.free_octets) < BALLAST_OCTETS:

@@ -73,6 +73,7 @@ class Self:
             ),
             failures={str(hop): count for hop, count in sorted(self.failures.items())},
             storage_full=self.database.ballast.is_given_up,
+            storage_failing=bool(self.database.failing),
             pushes_dropped=sum(port.dropped.total() for port in self.push_ports),
         )
 

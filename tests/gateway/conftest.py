@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,20 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def gateway_key() -> Signer:
     return Signer.generate()
+
+
+@pytest.fixture
+def dying_card(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, read-only from ``mount -o remount,abort`` on, as after an error."""
+    image, folder = tmp_path / "card.image", tmp_path / "state"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder]):
+        if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+            pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture

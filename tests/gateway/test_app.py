@@ -246,6 +246,34 @@ async def test_every_kind_of_line_is_read_and_receipts_empty_the_outbox(
     } == everyone
 
 
+def turn_read_only(card: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,abort", card], check=True)
+
+
+async def test_an_agent_whose_card_turns_read_only_says_so_sends_and_moves_no_relay(
+    dying_card: Path, site: Site, broker: Broker, cloud_on: CloudOn
+) -> None:
+    meter = next(meter for meter in site.meters if meter["access"] == "tcp")
+    async with cloud_on(broker.port, site.ingest) as cloud:
+        cloud.authority = site.authority
+        gateway = site.start_gateway()
+        await cloud.until(lambda c: len(stored(c)) >= 10)
+        await asyncio.to_thread(turn_read_only, dying_card)
+        await cloud.until(lambda c: states(c)[-1].storage_failing)
+        assert not states(cloud)[-1].storage_full
+        assert "hesper_gateway_storage_failing 1.0" in await asyncio.to_thread(site.metrics)
+        await cloud.send(GATEWAY, Kind.COMMANDS, relay_command(site, meter, "relay.disconnect", 1))
+        count = len(states(cloud))
+        await cloud.until(lambda c: len(states(c)) > count)
+        cloud.heard.clear()
+        await cloud.announce()
+        await cloud.until(lambda c: len(stored(c)) >= 10)
+        assert "gateway.command_dropped" in (site.folder / "hesper-gateway.log").read_text()
+        assert results_of(cloud, site) == {}
+        assert site.relay_of(meter["serial"])
+        assert gateway.poll() is None
+
+
 async def test_kills_of_gateway_and_broker_lose_and_double_nothing(
     site: Site, broker: Broker, cloud_on: CloudOn
 ) -> None:

@@ -27,6 +27,7 @@ STATUS = GatewayStatus(
     line_use=LineUse(octets_sent=10, octets_received=20, calls=2, messages=1, cost_micros=1500),
     failures={"timeout": 4},
     pushes_dropped=5,
+    storage_failing=True,
 )
 
 
@@ -53,6 +54,7 @@ async def test_a_scrape_tells_the_status(unused_tcp_port):
         "hesper_gateway_backlog_batches 3.0",
         "hesper_gateway_backlog_age_seconds 90.0",
         "hesper_gateway_outbox_ratio 0.12",
+        "hesper_gateway_storage_failing 1.0",
         "hesper_gateway_clock_offset_seconds -0.25",
         'hesper_gateway_failures_total{hop="timeout"} 4.0',
         "hesper_gateway_pushes_dropped_total 5.0",

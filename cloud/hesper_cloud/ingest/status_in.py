@@ -105,6 +105,7 @@ def _update(row: Gateway, found: GatewayStatus, heard_at: datetime) -> None:
         "signal_dbm": _best_signal(found.modems),
         "certificate_expires_at": expires_at.isoformat() if expires_at else None,
         "storage_full": found.storage_full,
+        "storage_failing": found.storage_failing,
     }
 
 

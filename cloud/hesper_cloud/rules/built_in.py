@@ -66,6 +66,12 @@ _OTHERS = (
         "A gateway has no room to store what it reads.",
     ),
     BuiltInRule(
+        "gateway-disk-failing",
+        "Disk of a gateway fails",
+        "critical",
+        "The disk of a gateway is read-only or broken: it stores nothing.",
+    ),
+    BuiltInRule(
         "gateway-clock-off",
         "Clock of a gateway wrong",
         "warning",

@@ -1,4 +1,5 @@
-"""What gateways tell of themselves that a person must see to: a full disk, a clock that is far off.
+"""What gateways tell of themselves that a person must see to: a disk that is full or takes no
+writes, a clock that is far off.
 
 A status that no longer says so clears the alert. What is not known clears nothing: of a gateway
 that is away its last status holds, and one that has just started has not proven its time yet.
@@ -17,7 +18,7 @@ from hesper_cloud.db.registry import Gateway
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.worded import later, worded
 
-DISK, CLOCK = "gateway-disk-full", "gateway-clock-off"
+DISK, BROKEN, CLOCK = "gateway-disk-full", "gateway-disk-failing", "gateway-clock-off"
 FAR_OFF_MS, RIGHT_AGAIN_MS = 60_000, 30_000
 """Proving the time takes up to ten seconds, by which a clock that is right may seem behind."""
 _MS_PER_MINUTE = 60_000
@@ -32,6 +33,11 @@ _BEHIND = later(
 _FULL = later(
     "The disk of gateway {gateway} is full: it goes on with the room that its outbox frees, then "
     "it stops reading and meters keep what they have. Free its disk of what is not Hesper's."
+)
+_FAILING = later(
+    "The disk of gateway {gateway} takes no writes: it sends what it has, reads no meters and "
+    "carries out no commands; meters keep what they have. Replace its card before it is started "
+    "anew."
 )
 
 
@@ -62,7 +68,7 @@ class GatewayStateRule:
         with reading(self._engine) as session:
             gateways = [_Told(*row) for row in session.execute(_IN_SERVICE)]
             query = select(Alert.rule, Alert.gateway).where(
-                Alert.rule.in_((DISK, CLOCK)), Alert.state != CLEARED
+                Alert.rule.in_((DISK, BROKEN, CLOCK)), Alert.state != CLEARED
             )
             standing = {Subject(rule, gateway=name) for rule, name in session.execute(query)}
         due = [each for gateway in gateways for each in _judged(gateway, standing, now)]
@@ -72,9 +78,11 @@ class GatewayStateRule:
 
 def _judged(gateway: _Told, standing: set[Subject], now: datetime) -> Iterator[Telling]:
     """Yields what has to be open of a gateway."""
-    disk, clock = (Subject(rule, gateway=gateway.id) for rule in (DISK, CLOCK))
+    disk, broken, clock = (Subject(rule, gateway=gateway.id) for rule in (DISK, BROKEN, CLOCK))
     if gateway.attributes.get("storage_full"):
         yield Telling(disk, "critical", worded(_FULL, gateway=gateway.id), now)
+    if gateway.attributes.get("storage_failing"):
+        yield Telling(broken, "critical", worded(_FAILING, gateway=gateway.id), now)
     offset_ms = gateway.clock_offset_ms
     if offset_ms is None:
         offset_ms = FAR_OFF_MS if clock in standing else 0

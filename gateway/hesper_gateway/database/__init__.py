@@ -12,6 +12,8 @@ A gateway loses power without warning, on an SD card that wears out and may be f
   A job's result is delivered only after that commit. A job that fails rolls back alone.
 - A damaged file is not repaired. What SQLite calls malformed, at the start or later, is noted in a
   file beside it and ends the process; `replacement` moves it aside at the next start.
+- A card that turns read-only, or answers writes with errors, keeps nothing more: a job then ends as
+  on a full disk, `Database.failing` says so, and what is there can still be read and sent.
 - A ballast file. On a full disk SQLite cannot even delete. The ballast is then removed and the
   group tried once more, so that the outbox can still drain and a command can still be journalled.
 

@@ -20,4 +20,7 @@ class DatabaseDamaged(DatabaseError):
 
 
 class StorageFull(GatewayError):
-    """The disk is full even without the ballast; try again when there is room."""
+    """The disk is full even without the ballast, or takes no writes: nothing was written.
+
+    Try again later: there may be room then.
+    """

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,17 @@ T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
 MOST_JOBS_PER_COMMIT = 200
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_FAILING = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+}
+_TOUCH = (
+    "INSERT INTO settings VALUES ('touched', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +63,24 @@ class Database:
 
     Attributes:
         lost: The same of a database that is open; None when there was none before it.
+        failing: What the card says since it takes no writes; empty while it does.
 
     Raises:
         DatabaseDamaged: malformed, or gone though there was one.
-        DatabaseError: not a database, of another release, or in use by another process.
+        DatabaseError: not a database, of another release, in use by another process, or on a card
+            that takes no writes.
     """
 
     def __init__(
         self, path: Path, ballast_octets: int = BALLAST_OCTETS, lost: str | None = None
     ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_octets)
-        self._lock_file = locked(lock_path(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_file = locked(lock_path(path))
+        except OSError as error:
+            raise DatabaseError(f"{path}: {error.strerror}") from error
         try:
             self._writer, self._reader = open_pair(path, lost)
         except DatabaseDamaged:
@@ -76,6 +92,7 @@ class Database:
                 raise
             self._writer, self._reader = open_pair(path, lost)
         self.lost = setting(self._reader, "lost")
+        self.failing = ""
         if ballast_octets:
             self.ballast.restore()
         self._reader_lock = threading.Lock()
@@ -101,6 +118,15 @@ class Database:
             StorageFull: nothing of the job was written.
         """
         return await asyncio.shield(asyncio.wrap_future(self.submit(job)))
+
+    async def require_writes(self) -> None:
+        """Pass while the card takes writes; one that took none is tried again.
+
+        Raises:
+            StorageFull: it still takes none.
+        """
+        if self.failing:
+            await self.write(lambda connection: connection.execute(_TOUCH))
 
     def read(self, job: Job[T]) -> T:
         """Runs a job that only reads, at once, in the calling thread; sees committed rows only."""
@@ -147,7 +173,7 @@ class Database:
             outcomes = self._attempt(group)
             if _disk_full(outcomes) and self.ballast.drop():
                 outcomes = self._attempt(group)
-            if _disk_full(outcomes):
+            if _disk_full(outcomes) and not self.failing:
                 outcomes = [self._attempt([pending])[0] for pending in group]
         except BaseException as error:
             for pending in group:
@@ -163,6 +189,7 @@ class Database:
     def _attempt(self, group: list[_Pending]) -> list[Any]:
         """Runs and commits a group; each outcome is a result, a refusal or `StorageFull`."""
         connection = self._writer
+        written = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._in_savepoint(pending.job) for pending in group]
@@ -170,17 +197,31 @@ class Database:
         except sqlite3.DatabaseError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if error.sqlite_errorcode not in _FULL:
-                raise self._noted(error) from error
-            return [StorageFull(str(error)) for _ in group]
+            return [self._refused(error)] * len(group)
+        if self.failing and connection.total_changes != written:
+            log.warning("%s: the card takes writes again", self.path)
+            self.failing = ""
         return outcomes
+
+    def _refused(self, error: sqlite3.DatabaseError) -> StorageFull:
+        """Returns what jobs end with whose transaction the disk did not take; raises all else."""
+        if error.sqlite_errorcode in _FULL:
+            return StorageFull(str(error))
+        if error.sqlite_errorcode not in _FAILING:
+            raise self._noted(error) from error
+        why = f"the card takes no writes: {error}"
+        if not self.failing:
+            log.critical("%s: %s", self.path, why)
+        self.failing = why
+        return StorageFull(why)
 
     def _noted(self, error: sqlite3.DatabaseError) -> Exception:
         """Returns what to raise, after a damaged file was noted for the next start."""
         found = classed(self.path, error)
         if not isinstance(found, DatabaseDamaged):
             return error
-        damaged_mark(self.path).write_text(str(found), encoding="utf-8")
+        with suppress(OSError):  # on a card that takes no writes the next start finds it anew
+            damaged_mark(self.path).write_text(str(found), encoding="utf-8")
         return found
 
     def _in_savepoint(self, job: Job[Any]) -> Any:

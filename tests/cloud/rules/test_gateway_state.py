@@ -10,7 +10,7 @@ from hesper_cloud.db.registry import Alert, Gateway
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.status_in import StatusIn
 from hesper_cloud.rules.alerts import Alerts
-from hesper_cloud.rules.gateway_state import CLOCK, DISK, GatewayStateRule
+from hesper_cloud.rules.gateway_state import BROKEN, CLOCK, DISK, GatewayStateRule
 from hesper_cloud.worded import restored
 from hesper_contracts import status
 from hesper_contracts.frame import Kind
@@ -41,12 +41,17 @@ class HeadEnd:
         self.rule = GatewayStateRule(self.engine, alerts, lambda: self.now)
 
     def hears(
-        self, offset_ms: int | None = 0, *, full: bool = False, state: str = "online"
+        self,
+        offset_ms: int | None = 0,
+        *,
+        full: bool = False,
+        failing: bool = False,
+        state: str = "online",
     ) -> None:
         """Takes a status of gw-1, and judges a quarter of a minute later."""
         told = GatewayStatus(
             gateway="gw-1", boot_id="b", state=state, sent_at=NOON, started_at=NOON,
-            clock_offset_ms=offset_ms, storage_full=full,
+            clock_offset_ms=offset_ms, storage_full=full, storage_failing=failing,
         )  # fmt: skip
         payload = status.to_payload(told)
         message = Message("…/up/status", "gw-1", Kind.STATUS, payload, Delivery(1, 1, 1), 0.0, 0.0)
@@ -81,6 +86,15 @@ def test_a_full_disk_is_one_critical_alert_until_there_is_room(head_end: HeadEnd
     head_end.hears()
     assert head_end.open() == {}
     assert len(head_end.rows()) == 1
+
+
+def test_a_disk_that_takes_no_writes_is_an_alert_of_its_own(head_end: HeadEnd) -> None:
+    head_end.hears(failing=True)
+    (alert,) = head_end.rows()
+    assert (alert.rule, alert.gateway, alert.severity) == (BROKEN, "gw-1", "critical")
+    assert "carries out no commands" in alert.text
+    head_end.hears()
+    assert head_end.open() == {}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,10 @@ BUILT_IN = {
         later("Disk of a gateway full"),
         later("A gateway has no room to store what it reads."),
     ),
+    "gateway-disk-failing": (
+        later("Disk of a gateway fails"),
+        later("The disk of a gateway is read-only or broken: it stores nothing."),
+    ),
     "gateway-clock-off": (
         later("Clock of a gateway wrong"),
         later("A gateway's clock is a minute or more off the authority's signed time."),
@@ -89,6 +93,7 @@ STORMY = (
     later("meters"),
     later("silent meter"),
     later("gateway clock off"),
+    later("gateway disk failing"),
     later("gateway disk full"),
     later("gateway offline"),
     later("voltage"),
