@@ -1,11 +1,14 @@
 """What was found, as `[[meters]]` for gateway.toml: a person completes it with keys."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from hesper_gateway.config import LineConfig, MeterConfig
 from hesper_gateway.discovery.search import Found
+from hesper_gateway.errors import ConfigError
 from hesper_gateway.templates import MeterTemplate
+from hesper_gateway.templates.addresses import address_of
 from hesper_gateway.templates.writing import toml
 
 _GENERIC = {"hdlc": "generic-hdlc", "wrapper": "generic-wrapper"}
@@ -33,7 +36,12 @@ def fitting(found: Found, known: Iterable[MeterTemplate]) -> str:
     return min(name for length, name in fits if length == longest)
 
 
-def configured_as(found: Found, line: LineConfig, meters: Iterable[MeterConfig]) -> str | None:
+def configured_as(
+    found: Found,
+    line: LineConfig,
+    meters: Iterable[MeterConfig],
+    known: Sequence[MeterTemplate],
+) -> str | None:
     """Return the id of the meter in gateway.toml that this is; None when it is new.
 
     Its name tells, and its place only where one of both names is not known: another meter may have
@@ -43,14 +51,30 @@ def configured_as(found: Found, line: LineConfig, meters: Iterable[MeterConfig])
     for meter in meters:
         if name and meter.logical_device_name == name:
             return meter.id
-        if _is_at(meter, found, line) and not (name and meter.logical_device_name):
+        if _is_at(meter, found, line, known) and not (name and meter.logical_device_name):
             at_place = at_place or meter.id
     return at_place
 
 
-def _is_at(meter: MeterConfig, found: Found, line: LineConfig) -> bool:
-    place = line.name, found.place.server, found.place.physical
-    return (meter.line, meter.server_address, meter.physical_address) == place
+def _is_at(
+    meter: MeterConfig, found: Found, line: LineConfig, known: Sequence[MeterTemplate]
+) -> bool:
+    return meter.line == line.name and _addresses(meter, known) == (
+        found.place.server,
+        found.place.physical,
+    )
+
+
+def _addresses(meter: MeterConfig, known: Sequence[MeterTemplate]) -> tuple[int | None, int | None]:
+    """Return where a meter is read; of a template that cannot be used, what gateway.toml says."""
+    for template in known:
+        if template.name == meter.template:
+            with suppress(ConfigError):
+                server, physical = (
+                    address_of(meter, template, which) for which in ("server", "physical")
+                )
+                return server, physical
+    return meter.server_address, meter.physical_address
 
 
 def proposal(
@@ -94,7 +118,7 @@ def _table(
     lines += [
         f"# gateway.toml has {meter.id}, {meter.logical_device_name}, there: was it exchanged?"
         for meter in meters
-        if _is_at(meter, found, line)
+        if _is_at(meter, found, line, known)
     ]
     return "\n".join(lines) + "\n"
 

@@ -80,7 +80,7 @@ def show(
         as_json: For a program.
     """
     known = _templates(settings.templates)
-    ids = {each.place: configured_as(each, line, settings.meters) for each in found}
+    ids = {each.place: configured_as(each, line, settings.meters, known) for each in found}
     new = [each for each in found if ids[each.place] is None]
     text = proposal(new, line, known, settings.meters)
     written = output is not None and bool(new) and _is_written(output, text)

@@ -30,13 +30,12 @@ from hesper_gateway.config import (
 )
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.meter_keys import MeterKeys
-from hesper_gateway.templates.formula import Formula
+from hesper_gateway.templates.addresses import address_of
 from hesper_gateway.templates.model import AssociationTemplate, MeterTemplate
 
 Role = Literal["public", "reading", "management"]
 PUSH_SUITE = 0
 _KEY_OCTETS = {0: 16, 1: 16, 2: 32}
-_HIGHEST_ADDRESS = 0x3FFF
 
 AUTHENTICATION = {
     "none": Authentication.NONE,
@@ -151,7 +150,7 @@ def link_for(
         raise ConfigError(f"meter {meter.id}: {error}") from error
     link = template.link
     if link.kind == "hdlc":
-        physical = _address(meter, template, "physical")
+        physical = address_of(meter, template, "physical")
         return settings.over_hdlc(physical, link.address_octets, link.max_information), settings
     return settings.over_wrapper(), settings
 
@@ -165,7 +164,7 @@ def _association_settings(
     limits, names = template.limits, template.referencing
     return AssociationSettings(
         client_address=wanted.client_address,
-        server_address=_address(meter, template, "server") or 0,
+        server_address=address_of(meter, template, "server") or 0,
         authentication=AUTHENTICATION[wanted.authentication],
         password=_password(meter, wanted, credentials.keys),
         system_title=credentials.client_system_title,
@@ -184,29 +183,6 @@ def _association_settings(
         base_names=_base_names(names.base_names) if names.base_names else None,
         challenge_octets=wanted.challenge_octets,
     )
-
-
-def _address(
-    meter: MeterConfig, template: MeterTemplate, which: Literal["server", "physical"]
-) -> int | None:
-    """Return an address: of gateway.toml, else of the template, by formula from the meter's id.
-
-    Raises:
-        ConfigError: the formula gives none.
-    """
-    given: int | None = getattr(meter, f"{which}_address")
-    if f"{which}_address" in meter.model_fields_set:
-        return given
-    said: int | Formula | None = getattr(template.addresses, which)
-    if not isinstance(said, Formula):
-        return said
-    try:
-        found = said.value(meter.id)
-    except ValueError as error:
-        raise ConfigError(f"meter {meter.id}: {which} address: {error}") from error
-    if not 0 <= found <= _HIGHEST_ADDRESS:
-        raise ConfigError(f"meter {meter.id}: {said.text!r} gives the {which} address {found}")
-    return found
 
 
 def _conformance(template: MeterTemplate) -> Conformance:

@@ -14,6 +14,7 @@ from hesper_gateway.discovery.places import LISTEN_S, SIGN_ON_S, Setting
 from hesper_gateway.discovery.probe import Answer
 from hesper_gateway.discovery.proposal import configured_as, fitting, proposal
 from hesper_gateway.errors import ConfigError, LineDown, LineInUse
+from hesper_gateway.templates.formula import Formula
 
 BUS = SerialLine(name="bus", kind="serial", path="/dev/ttyX")
 LAN = TcpLine(name="lan", kind="tcp", host="127.0.0.1", port=1)
@@ -120,10 +121,21 @@ def test_a_meter_is_known_by_its_place_or_its_name():
     meter = MeterConfig(
         id="M1", line="bus", template="t", physical_address=17, logical_device_name="HSP1"
     )
-    assert configured_as(found(), BUS, [meter]) == "M1"
-    assert configured_as(found("HSP1", Place("hdlc", 1, 18)), BUS, [meter]) == "M1"
-    assert configured_as(found("HSP2", Place("hdlc", 1, 18)), BUS, [meter]) is None
-    assert configured_as(found(), LAN, [meter]) is None
+    assert configured_as(found(), BUS, [meter], KNOWN) == "M1"
+    assert configured_as(found("HSP1", Place("hdlc", 1, 18)), BUS, [meter], KNOWN) == "M1"
+    assert configured_as(found("HSP2", Place("hdlc", 1, 18)), BUS, [meter], KNOWN) is None
+    assert configured_as(found(), LAN, [meter], KNOWN) is None
+
+
+@pytest.mark.parametrize("said", [{"physical": 17}, {"physical": Formula("serial[-2:]")}])
+def test_a_meter_is_known_in_the_place_that_its_template_gives_it(said):
+    kind = templates.load("generic-hdlc")
+    addresses = kind.addresses.model_copy(update=said)
+    kind = kind.model_copy(update={"name": "own", "addresses": addresses})
+    meter = MeterConfig(id="HES0017", line="bus", template="own")
+    assert configured_as(found(), BUS, [meter], [*KNOWN, kind]) == "HES0017"
+    elsewhere = MeterConfig(id="HES0017", line="bus", template="own", physical_address=18)
+    assert configured_as(found(), BUS, [elsewhere], [*KNOWN, kind]) is None
 
 
 def test_another_meter_in_a_known_place_is_not_the_known_one():
@@ -134,9 +146,9 @@ def test_another_meter_in_a_known_place_is_not_the_known_one():
         )
         for n in (1, 2)
     )  # fmt: skip
-    assert configured_as(found("HSP2"), BUS, [first, second]) == "M2"
+    assert configured_as(found("HSP2"), BUS, [first, second], KNOWN) == "M2"
     exchanged = found("HSP3")
-    assert configured_as(exchanged, BUS, [first, second]) is None
+    assert configured_as(exchanged, BUS, [first, second], KNOWN) is None
     text = proposal([exchanged], BUS, KNOWN, [first, second])
     assert "# gateway.toml has M1, HSP1, there: was it exchanged?" in text
     assert "M2" not in text
