@@ -38,7 +38,7 @@ from hesper_gateway.replacement import open_database
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.supervise import supervise
 from hesper_gateway.timeproof import since_boot
-from hesper_gateway.tunnel import TunnelErrand, Tunnels
+from hesper_gateway.tunnel import TunnelErrand, TunnelRecords, Tunnels
 from hesper_gateway.update.building import build_trial, build_updater, proofs_of
 from hesper_gateway.update.errand import Updater
 from hesper_gateway.uplink import Uplink
@@ -77,6 +77,7 @@ def build_executor(
         build_firmware(config, down.downloads, core.database, core.time_proof.now),
         TunnelErrand(
             down.tunnels,
+            TunnelRecords(core.database),
             lambda code, text, meter: core.alarms.tell(code, text, "critical", meter),
         ),
         KeyChanger(load_signer(config.keys.signing).opener()),

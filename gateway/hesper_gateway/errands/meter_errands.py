@@ -121,7 +121,7 @@ class MeterErrands(MeterRelays):
         session, why = self._session(command.meter), "the gateway was restarted"
         wanted = parameters.of(command)
         if isinstance(wanted, OpenTunnel):
-            return await self._tunnel.look_after_restart(session)
+            return await self._tunnel.look_after_restart(session, self._beside(session), command)
         if isinstance(wanted, ChangeKeys):
             return await self._keys.check(session, command, why)
         writing = tariff.writing(session, wanted)

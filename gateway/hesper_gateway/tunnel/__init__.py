@@ -2,5 +2,6 @@
 
 from hesper_gateway.tunnel.errand import TunnelErrand
 from hesper_gateway.tunnel.mail import Tunnels
+from hesper_gateway.tunnel.records import TunnelRecords
 
-__all__ = ["TunnelErrand", "Tunnels"]
+__all__ = ["TunnelErrand", "TunnelRecords", "Tunnels"]

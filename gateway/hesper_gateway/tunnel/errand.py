@@ -9,7 +9,8 @@ Theory of operation
 
 Through a tunnel a tool can do what the meters of the line allow it, the others no less than the
 one that was named. So it counts as a disconnect of each (see `journal`), and where their relays
-stand is read by us before and after. A relay that moved, or cannot be read any more, is an alarm.
+stand is read by us before and after; where they stood is kept, so that what a restart cuts short is
+compared, too. A relay that moved, or cannot be read any more, is an alarm.
 All of it is one turn of the line: nobody else asks meters there meanwhile, and what is due is done
 afterwards.
 """
@@ -17,6 +18,7 @@ afterwards.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hesper_contracts.commands import Command
 from hesper_contracts.results import Findings, TunnelFinding
@@ -28,6 +30,7 @@ from hesper_gateway.lines.line import Priority
 from hesper_gateway.sessions import MeterSession, Permit, RelayState
 from hesper_gateway.tunnel.bridge import Bridge, Passage
 from hesper_gateway.tunnel.mail import Mail, Tunnels
+from hesper_gateway.tunnel.records import TunnelRecords
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +46,20 @@ class TunnelErrand:
 
     Args:
         tunnels: Messages to and from the tools.
+        records: Where it is kept how relays stood before.
         alarm: Told when a relay moved, or cannot be read afterwards.
         read_again_s: Pauses between attempts to read the relay afterwards.
     """
 
     def __init__(
-        self, tunnels: Tunnels, alarm: Alarm, read_again_s: Sequence[float] = READ_AGAIN_S
+        self,
+        tunnels: Tunnels,
+        records: TunnelRecords,
+        alarm: Alarm,
+        read_again_s: Sequence[float] = READ_AGAIN_S,
     ) -> None:
         self._tunnels = tunnels
+        self._records = records
         self._alarm = alarm
         self._read_again_s = read_again_s
 
@@ -73,21 +82,43 @@ class TunnelErrand:
             permit()
             before = await look(session)
             beside = [(each, await _look_if_possible(each)) for each in neighbours]
+            stood = {each.meter.id: relay for each, relay in [(session, before), *beside]}
+            await self._records.keep(command.id, stood)
             permit()
             passage = await self._pass(session, command.id, wanted)
+            told = Findings(
+                tunnel=TunnelFinding(
+                    octets_up=passage.octets_up,
+                    octets_down=passage.octets_down,
+                    ended_by=passage.ended_by,
+                )
+            )
             await self._compare_others(beside)
-            return await self._report(session, before, passage)
+            return await self._report(
+                session, before, Report(True, passage.ended_by, findings=told)
+            )
 
         return await session.line.submit(turn, Priority.COMMAND)
 
-    async def look_after_restart(self, session: MeterSession) -> Report:
+    async def look_after_restart(
+        self, session: MeterSession, neighbours: Sequence[MeterSession], command: Command
+    ) -> Report:
         """Return how a tunnel ended that the gateway did not live to see the end of.
 
         Raises:
-            MeterFailed: the relay cannot be read.
+            MeterFailed: none was open yet, and the relay cannot be read.
         """
-        state = await session.line.submit(lambda: look(session), Priority.COMMAND)
-        return Report(False, "the gateway was restarted, which ended the tunnel", after=state)
+        stood = self._records.of(command.id)
+        beside = [(each, stood[each.meter.id]) for each in neighbours if each.meter.id in stood]
+
+        async def turn() -> Report:
+            ended = Report(False, "the gateway was restarted, which ended the tunnel")
+            if not stood:
+                return replace(ended, after=await look(session))
+            await self._compare_others(beside)
+            return await self._report(session, stood.get(session.meter.id), ended)
+
+        return await session.line.submit(turn, Priority.COMMAND)
 
     async def _pass(self, session: MeterSession, command_id: str, wanted: OpenTunnel) -> Passage:
         until = asyncio.get_running_loop().time() + wanted.duration_s
@@ -125,23 +156,18 @@ class TunnelErrand:
             await channel.release(broken=True)
 
     async def _report(
-        self, session: MeterSession, before: RelayState | None, passage: Passage
+        self, session: MeterSession, before: RelayState | None, ended: Report
     ) -> Report:
-        told = TunnelFinding(
-            octets_up=passage.octets_up,
-            octets_down=passage.octets_down,
-            ended_by=passage.ended_by,
-        )
-        findings = Findings(tunnel=told)
+        """Return how a tunnel ended, with where the relay stood and stands."""
         try:
             after = await self._look_again(session)
         except MeterFailed as error:
             text = f"the relay cannot be read after the tunnel: {error}"
             self._alarm("tunnel.relay_unknown", text, session.meter.id)
-            return Report(None, text, findings=findings, before=before)
+            return replace(ended, done=None, detail=text, before=before)
         moved = self._compare(session, before, after)
-        detail = f"{passage.ended_by}; the relay moved" if moved else passage.ended_by
-        return Report(True, detail, findings=findings, before=before, after=after)
+        detail = f"{ended.detail}; the relay moved" if moved else ended.detail
+        return replace(ended, detail=detail, before=before, after=after)
 
     async def _look_again(self, session: MeterSession) -> RelayState | None:
         for pause_s in self._read_again_s:

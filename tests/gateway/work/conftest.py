@@ -43,7 +43,7 @@ from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.outbox import Outbox
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.timeproof import TimeProof
-from hesper_gateway.tunnel import TunnelErrand, Tunnels
+from hesper_gateway.tunnel import TunnelErrand, TunnelRecords, Tunnels
 from hesper_sim import secrets
 from hesper_sim.district import District
 from hesper_sim.faults import Fault
@@ -256,7 +256,10 @@ class Works:
         stores = Stores(self.gathering, self.outbox)
         clocks = ClockSetter(self.outbox, proof.offset_ms)
         self.sessions = {self.serial: session}
-        tunnel = TunnelErrand(self.tunnels, lambda code, *_: self.alarms.append(code), (0.0,))
+        records = TunnelRecords(self.database)
+        tunnel = TunnelErrand(
+            self.tunnels, records, lambda code, *_: self.alarms.append(code), (0.0,)
+        )
         keys = KeyChanger(self.key.opener(), (0.0, 0.0))
         return MeterErrands(self.sessions, stores, clocks, self.firmware(proof), tunnel, keys)
 

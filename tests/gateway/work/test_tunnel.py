@@ -16,6 +16,7 @@ from hesper_gateway.config import CeilingsConfig
 from hesper_gateway.lines.channel import drive
 from hesper_gateway.lines.line import Line, Priority
 from hesper_gateway.meter_relays import in_reach
+from msgspec import UNSET
 
 ENERGY = CosemAttribute(3, obis.ACTIVE_ENERGY_IMPORT, 2)
 OPEN = {"duration_s": 60, "octets_max": 100_000, "idle_s": 30}
@@ -220,6 +221,22 @@ async def test_a_restart_ends_the_tunnel_and_reads_the_relay(works):
     assert "the gateway was restarted" in result.detail
     assert result.relay_after.output
     assert not tool.greeted.is_set()
+
+
+@pytest.mark.integration
+async def test_a_relay_that_moved_in_a_tunnel_that_a_restart_ended_is_an_alarm(works):
+    async with opened(works) as tool:
+        vendor = client(works, ciphered=True)
+        await tool.run(vendor.connect())
+        await tool.run(vendor.action(CosemMethod(70, obis.DISCONNECT_CONTROL, 1), integer(0)))
+        await tool.run(vendor.release())
+    async with works.working():
+        await works.until(lambda w: w.ended("c-1"))
+    result = works.ended("c-1")
+    assert (result.relay_before.output, result.relay_after.output) == (True, False)
+    assert (result.state, result.findings) == ("failed", UNSET)
+    assert "restarted, which ended the tunnel; the relay moved" in result.detail
+    assert works.alarms == ["tunnel.relay_moved"]
 
 
 @pytest.mark.integration
