@@ -19,6 +19,12 @@ from hesper_cloud.ingest.intakes import Intakes
 from hesper_cloud.ingest.message import Delivery, Message, Settled
 from hesper_cloud.ingest.send_again import SendsAgain
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.outages.losses import Losses, told_before
+from hesper_cloud.rules import editing
+from hesper_cloud.rules.alerts import Alerts
+from hesper_cloud.rules.definition import Definition
+from hesper_cloud.rules.engine import RuleEngine
+from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_contracts import again, batch, events, readings
 from hesper_contracts.again import SendAgain
@@ -55,6 +61,7 @@ class Bench:
         migrate.upgrade(self.engine, "registry")
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.letters = DeadLetters(self.engine)
+        self.told = 0
         self.restart()
 
     def restart(self) -> None:
@@ -75,6 +82,19 @@ class Bench:
     def rows(self, model: type) -> Sequence:
         with reading(self.engine) as session:
             return session.scalars(select(model).order_by(model.id)).all()
+
+    def tell(
+        self, code: str, gateway: str = "gw-1", meter: str | None = "M1", name: str = ""
+    ) -> list[str]:
+        """Tells an event, by an id of its own or a given one; returns how the alerts stand."""
+        self.told += 1
+        event = Event(
+            id=name or f"e/{self.told}", code=code, occurred_at=datetime.now(UTC), meter=meter
+        )
+        payload = events.to_payload(EventList((event,)), EPOCH, self.told)
+        (settled,) = self.intakes.events.store([message(payload, gateway, Kind.EVENTS)])
+        assert settled.verdict == "stored"
+        return [f"{alert.rule} {alert.state}" for alert in self.rows(registry.Alert)]
 
     def meter_of(self, meter: str, gateway: str) -> None:
         """Puts a meter behind a gateway, as commissioning does."""
@@ -158,19 +178,38 @@ def test_a_meter_that_was_commissioned_after_the_start_belongs_to_its_gateway(be
 def test_a_tamper_alert_is_ended_by_the_meters_own_gateway_alone(bench: Bench) -> None:
     bench.meter_of("M1", "gw-1")
 
-    def tell(what: str, gateway: str) -> list[str]:
-        event = Event(
-            id=f"M1/{what}/{gateway}", code=what, occurred_at=datetime.now(UTC), meter="M1"
-        )
-        payload = events.to_payload(EventList((event,)), EPOCH, len(bench.rows(registry.Event)))
-        (settled,) = bench.intakes.events.store([message(payload, gateway, Kind.EVENTS)])
-        assert settled.verdict == "stored"
-        return [f"{alert.rule} {alert.state}" for alert in bench.rows(registry.Alert)]
+    planted = "tamper.foreign_gateway new"
+    assert bench.tell("tamper.cover_opened") == ["tamper.cover new"]
+    assert bench.tell("tamper.cover_closed", "gw-2") == ["tamper.cover new", planted]
+    assert bench.tell("tamper.cover_closed") == ["tamper.cover cleared", planted]
+    assert bench.tell("tamper.magnet_detected", "gw-2")[2:] == ["tamper.magnet new"]
 
-    assert tell("tamper.cover_opened", "gw-1") == ["tamper.cover new"]
-    assert tell("tamper.cover_closed", "gw-2") == ["tamper.cover new"]
-    assert tell("tamper.cover_closed", "gw-1") == ["tamper.cover cleared"]
-    assert tell("tamper.magnet_detected", "gw-2")[1] == "tamper.magnet new"
+
+def test_of_what_another_gateway_tells_no_rule_concludes_anything(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    alerts = Alerts(bench.engine)
+    said = {"kind": "event", "codes": ["relay.closed_by_hand"], "ended_by": ["relay.opened"]}
+    definition = Definition.model_validate({"title": "r", "condition": said})
+    with writing(bench.engine) as session:
+        by = ("ann", datetime.now(UTC))
+        editing.save(session, alerts, "r", definition, (*by, ""))
+        editing.set_state(session, alerts, "r", "on", by)
+    rules = RuleEngine(bench.engine, alerts)
+    bench.intakes.event_followers.extend([rules.event_stored, Losses().event_stored])
+
+    planted = "tamper.foreign_gateway new"
+    for code in ("relay.closed_by_hand", "power.down"):
+        assert bench.tell(code, "gw-2") == [planted]
+    assert bench.rows(registry.PowerLoss) == []
+    assert bench.tell("relay.closed_by_hand") == [planted, "r new"]
+    assert bench.tell("relay.opened", "gw-2") == [planted, "r new"]
+    Rounds(bench.engine, alerts, LatestValues(), lambda: datetime.now(UTC)).turn()
+    bench.tell("power.down")
+    bench.tell("power.up", "gw-2")
+    with writing(bench.engine) as session:
+        told_before(session, datetime.now(UTC))
+    assert [loss.back_at for loss in bench.rows(registry.PowerLoss)] == [None]
+    assert bench.tell("relay.opened") == [planted, "r cleared"]
 
 
 def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench) -> None:

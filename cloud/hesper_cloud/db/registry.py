@@ -7,7 +7,16 @@ Written by the main process (ingest, jobs, web). The authority reads it, settles
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hesper_cloud.db.alerting import Alert, AlertChange, AlertNote, AlertSelection
@@ -208,6 +217,10 @@ class Meter(RegistryBase):
     deleted_at: Mapped[datetime | None]
 
 
+FOREIGN, YES = "foreign_gateway", "yes"
+"""The attribute of an event that a gateway tells of a meter which is behind another one."""
+
+
 class Event(RegistryBase):
     """One event of a meter or a gateway; its id comes from the gateway."""
 
@@ -223,6 +236,12 @@ class Event(RegistryBase):
     stored_at: Mapped[datetime] = mapped_column(index=True)
     text: Mapped[str] = mapped_column(Text)
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @classmethod
+    def is_own(cls) -> ColumnElement[bool]:
+        """Returns the condition that no other gateway told it than the one that has the meter."""
+        own: ColumnElement[bool] = cls.attributes[FOREIGN].as_string().is_distinct_from(YES)
+        return own
 
 
 class Gap(RegistryBase):

@@ -19,13 +19,13 @@ _MAX_PERIOD_S = 86_400 * 31
 
 
 def event_stored(session: Session, gateway: str, event: Event) -> None:
-    """Brings a meter's row up to date; a meter behind another gateway is left alone."""
+    """Brings the row of a gateway's own meter up to date, or adds it."""
     if event.code != CODE or event.meter is None:
         return
     ensure_meter(session, event.meter, gateway, event.occurred_at)
     meters_heard(session, gateway, [event.meter], event.occurred_at)
     row = session.get(Meter, event.meter)
-    if row is None or row.gateway_id not in {None, gateway} or row.life == "removed":
+    if row is None or row.life == "removed":
         return
     row.gateway_id = gateway
     for name in _TEXTS:

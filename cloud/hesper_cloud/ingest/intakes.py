@@ -89,8 +89,12 @@ class Intakes:
         """Builds all of them."""
         alerts = Alerts(engine)
         tamper = TamperRule(alerts)
-        event_rows = EventRows((identified.event_stored, tamper.event_stored))
-        readings = ReadingsIn(store, latest, dead_letters, alerts, Owners(engine, alerts), stop)
+        owners = Owners(engine, alerts)
+        event_rows = EventRows(
+            (identified.event_stored, tamper.event_stored),
+            of_foreign=(owners.foreign_stored, tamper.foreign_stored),
+        )
+        readings = ReadingsIn(store, latest, dead_letters, alerts, owners, stop)
         return cls(
             readings,
             RegistryIn(engine, event_rows, dead_letters, alerts, stop),

@@ -3,17 +3,20 @@
 The broker lets a gateway write below its own name alone, but the meters in a batch are whatever it
 says. So rows of a meter that the registry puts behind another gateway are stored with the flag
 `Quality.FOREIGN_GATEWAY`, and an alert is raised: a meter that was moved without telling the head
-end looks the same as a gateway that plants readings. A meter that nobody commissioned belongs to
-the gateway that brought it first. Who moves a meter commissions it anew behind the other gateway:
-the next readings from there clear the alert. Another one goes a day after it was acknowledged.
+end looks the same as a gateway that plants readings. Events raise it, too (`events_in`). A meter
+that nobody commissioned belongs to the gateway that brought it first. Who moves a meter commissions
+it anew behind the other gateway: the next readings from there clear the alert. Another one goes a
+day after it was acknowledged.
 """
 
 import time
 from collections.abc import Callable
 
 import numpy as np
+from hesper_contracts.events import Event
 from hesper_contracts.quality import Quality
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Meter
@@ -99,6 +102,20 @@ class Owners:
                 other=self._of[meter],
             )
             self._alerts.raise_(Subject(RULE, meter=meter, gateway=gateway), "critical", text)
+
+    def foreign_stored(self, session: Session, gateway: str, event: Event) -> None:
+        """Alarms: a gateway tells events of a meter that is behind another one."""
+        if event.meter is None:
+            return
+        text = worded(
+            "Gateway {gateway} tells events of meter {meter}, which is behind {other}: "
+            "moved, or planted.",
+            gateway=gateway,
+            meter=event.meter,
+            other=session.get_one(Meter, event.meter).gateway_id,
+        )
+        subject = Subject(RULE, meter=event.meter, gateway=gateway)
+        self._alerts.raise_(subject, "critical", text, session=session)
 
     def _take_back(self, meter: str, gateway: str) -> None:
         """Clears the alert of a meter that was moved to the gateway it was told about."""

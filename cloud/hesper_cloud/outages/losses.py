@@ -73,7 +73,7 @@ def told_before(session: Session, now: datetime) -> None:
         select(loss.id, func.min(told.occurred_at, type_=told.occurred_at.type))
         .join(told, (told.meter == loss.meter) & (told.occurred_at >= loss.lost_at))
         .where(loss.outage.is_(None), loss.back_at.is_(None))
-        .where(told.code.in_(BACK), told.occurred_at <= now)
+        .where(told.code.in_(BACK), told.occurred_at <= now, told.is_own())
         .group_by(loss.id)
     )
     for number, at in session.execute(ended).all():

@@ -84,6 +84,7 @@ def with_events(
         Event.code.in_(condition.codes),
         Event.occurred_at >= utc(now - condition.within_s),
         Event.occurred_at <= utc(now),
+        Event.is_own(),
     )
     told = set(session.scalars(query.distinct()))
     return [

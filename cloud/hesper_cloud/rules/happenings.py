@@ -91,5 +91,6 @@ def _events(session: Session, condition: OfEvents, meter: str, since: int) -> li
         Event.meter == meter,
         Event.occurred_at >= utc(since),
         Event.code.in_(codes_of(condition)),
+        Event.is_own(),
     )
     return [Told(int(at.timestamp()), code) for at, code in session.execute(query)]

@@ -92,6 +92,7 @@ class ReconnectedCheck:
             Event.meter == found.subject,
             Event.code.in_(_PRESSED),
             Event.occurred_at.between(start, end),
+            Event.is_own(),
         )
         if session.scalars(pressed.limit(1)).first() is not None:
             return True

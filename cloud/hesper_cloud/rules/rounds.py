@@ -133,7 +133,7 @@ def _heard(session: Session, latest: LatestValues, condition: Absence) -> dict[s
     if condition.codes:
         newest = (
             select(Event.meter, func.max(Event.occurred_at, type_=Event.occurred_at.type))
-            .where(Event.code.in_(condition.codes), Event.meter.is_not(None))
+            .where(Event.code.in_(condition.codes), Event.meter.is_not(None), Event.is_own())
             .group_by(Event.meter)
         )
         told = {m: int(at.timestamp()) for m, at in session.execute(newest) if m is not None}

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from hesper_cloud.alerting.changes import Step, note
 from hesper_cloud.db.alerting import ACKNOWLEDGED, CLEARED, Alert
 from hesper_cloud.db.engines import writing
-from hesper_cloud.db.registry import Meter
 from hesper_cloud.rules.alerts import Alerts, Subject
 
 AREA = "tamper."
@@ -41,17 +40,15 @@ class TamperRule:
         behind = gateway if event.meter is None else None
         subject = Subject(rule, meter=event.meter, gateway=behind)
         if ending is not None:
-            if not _is_foreign(session, gateway, event.meter):
-                self._alerts.clear(subject, at=event.occurred_at, session=session)
+            self._alerts.clear(subject, at=event.occurred_at, session=session)
             return
         text = event.text or event.code.removeprefix(AREA).replace("_", " ").capitalize() + "."
         self._alerts.raise_(subject, "critical", text, at=event.occurred_at, session=session)
 
-
-def _is_foreign(session: Session, gateway: str, meter: str | None) -> bool:
-    """Says whether the registry has a meter behind another gateway."""
-    owner = session.scalar(select(Meter.gateway_id).where(Meter.id == meter))
-    return owner not in {None, gateway}
+    def foreign_stored(self, session: Session, gateway: str, event: Event) -> None:
+        """Raises what another gateway than its own tells of a meter; clears nothing."""
+        if not event.code.endswith(ENDINGS):
+            self.event_stored(session, gateway, event)
 
 
 def clear_acknowledged(engine: Engine, now: datetime) -> None:

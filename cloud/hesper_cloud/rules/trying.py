@@ -164,6 +164,7 @@ class Tryout:
                     Event.code.in_(tuple(codes)),
                     Event.occurred_at >= utc(start),
                     Event.occurred_at < utc(self._end),
+                    Event.is_own(),
                 )
                 for meter, at, code in session.execute(query):
                     found[meter or ""].append(Told(int(at.timestamp()), code))

@@ -64,14 +64,14 @@ class Relays:
         with reading(self.registry) as session:
             return [(a.rule, a.state) for a in session.scalars(select(Alert).order_by(Alert.id))]
 
-    def pressed(self, ago: timedelta) -> None:
+    def pressed(self, ago: timedelta, **attributes: str) -> None:
         with writing(self.registry) as session:
             session.add(
                 Event(
                     id=f"{METER}/pressed/{ago}", meter=METER, gateway=GATEWAY,
                     code="relay.closed_by_hand", severity="info",
                     occurred_at=self.clock.now - ago, stored_at=self.clock.now, text="",
-                    attributes={},
+                    attributes=attributes,
                 )
             )  # fmt: skip
 
@@ -154,6 +154,13 @@ def test_what_a_person_acknowledged_goes_after_a_day(relays: Relays) -> None:
         alert.state, alert.acknowledged_at = "acknowledged", relays.clock.now
     assert relays.after(23 * 60) == [("reconnected-without-command", "acknowledged")]
     assert relays.after(2 * 60) == CLEARED
+
+
+def test_a_press_that_another_gateway_tells_of_excuses_nothing(relays: Relays) -> None:
+    relays.seen(closed=False)
+    relays.seen(closed=True)
+    relays.pressed(timedelta(seconds=30), foreign_gateway="yes")
+    assert relays.after(16) == RAISED
 
 
 def test_of_a_meter_that_was_removed_nothing_is_told_and_what_was_is_over(relays: Relays) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.db import migrate
+from hesper_cloud.db import migrate, registry
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Meter, PowerLoss
 from hesper_cloud.outages import losses
@@ -47,3 +47,20 @@ def test_rules_and_losses_on_postgres(world: Any, at: Any) -> None:
     with reading(world.registry) as session:
         found = session.execute(select(PowerLoss.meter, PowerLoss.back_at).order_by("meter")).all()
         assert found == [("M1", at(90)), ("M2", at(600))]
+
+
+def test_whose_an_event_is_stands_in_its_attributes_whatever_a_sender_puts_there(
+    world: Any, at: Any
+) -> None:
+    same = {"meter": "M1", "gateway": "gw-1", "code": "a", "severity": "info", "text": ""}
+    said = ["yes", None, True, 1.5, "no"]
+    with writing(world.registry) as session:
+        for n, value in enumerate(said):
+            told = {"attributes": {"foreign_gateway": value}, "occurred_at": at(n)}
+            session.add(registry.Event(id=str(n), stored_at=at(n), **same, **told))
+        session.add(
+            registry.Event(id="5", attributes={}, occurred_at=at(5), stored_at=at(5), **same)
+        )
+        session.flush()
+        own = session.scalars(select(registry.Event.id).where(registry.Event.is_own()))
+        assert sorted(own) == ["1", "2", "3", "4", "5"]
