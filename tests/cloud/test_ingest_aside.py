@@ -212,6 +212,37 @@ def test_of_what_another_gateway_tells_no_rule_concludes_anything(bench: Bench) 
     assert bench.tell("relay.opened") == [planted, "r cleared"]
 
 
+@pytest.mark.parametrize(
+    ("meter", "planted"),
+    [(None, 0), ("M2", 0), ("M1", 1)],
+    ids=["about itself", "about its own meter", "about the other's"],
+)
+def test_no_gateway_swallows_anothers_event_by_its_id(
+    bench: Bench, meter: str | None, planted: int
+) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.meter_of("M2", "gw-2")
+    name = "M1/1790000000/tamper.cover_opened"
+    assert len(bench.tell("test.x", "gw-2", meter, name)) == planted
+    assert bench.tell("tamper.cover_opened", name=name)[planted:] == ["tamper.cover new"]
+    bench.tell("tamper.cover_opened", name=name)  # read twice
+    mine, theirs = bench.rows(registry.Event)[::-1]
+    assert (theirs.id, theirs.gateway) == (name, "gw-2")
+    assert (mine.gateway, mine.meter, mine.code) == ("gw-1", "M1", "tamper.cover_opened")
+    bench.tell("test.y", "gw-2", meter, mine.id)  # nor by what it is stored under
+    bench.tell("test.z", "gw-1", "M1", mine.id)
+    codes = sorted(event.code for event in bench.rows(registry.Event))
+    assert codes == ["tamper.cover_opened", "test.x", "test.y", "test.z"]
+
+
+def test_a_meters_log_is_read_twice_though_it_moved_meanwhile(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.tell("tamper.cover_opened", name="M1/1")
+    bench.meter_of("M1", "gw-2")
+    bench.tell("tamper.cover_opened", "gw-2", name="M1/1")
+    assert [event.gateway for event in bench.rows(registry.Event)] == ["gw-1"]
+
+
 def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench) -> None:
     readings_in = bench.intakes.readings
     names = [f"M{number}" for number in range(260_000)]

@@ -4,10 +4,15 @@ The broker lets a gateway write below its own name alone, but the meters that it
 whatever it says. An event of a meter that the registry puts behind another gateway is stored with a
 mark, and nothing is concluded from it (`Event.is_own`): no rule's alert, no loss of power or its
 end. Who must hear of it all the same is told apart from the others.
+
+Nor may a gateway swallow what another one tells by using its id first: what comes under an id that
+another gateway took, for something else or for a meter that was not its own, is stored under one
+that no message can take.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from hesper_contracts import events
@@ -26,7 +31,10 @@ from hesper_cloud.ingest.seen import insert_all_new
 
 MAX_ID = 128
 MAX_CODE = 128
+_APART = "apart:"
+"""How the ids begin under which events are stored whose own is taken."""
 Told = Callable[[Session, str, Event], None]
+_Row = dict[str, Any]
 
 
 class EventRows:
@@ -59,11 +67,11 @@ class EventRows:
         for event in decoded.events:
             first.setdefault(event.id, event)
         foreign = _foreign(session, message.gateway, first.values())
-        rows = [
-            _row(event, message.gateway, stored_at, is_foreign=event.meter in foreign)
+        rows = {
+            event.id: _row(event, message.gateway, stored_at, is_foreign=event.meter in foreign)
             for event in first.values()
-        ]
-        new = insert_all_new(session, registry.Event, rows)
+        }
+        new = _inserted(session, rows)
         for event in first.values():
             if event.id in new:
                 metrics.EVENTS.inc()
@@ -85,7 +93,32 @@ def _foreign(session: Session, gateway: str, told: Iterable[Event]) -> set[str |
     }
 
 
-def _row(event: Event, gateway: str, stored_at: datetime, *, is_foreign: bool) -> dict[str, Any]:
+def _inserted(session: Session, rows: Mapping[str, _Row]) -> set[str]:
+    """Inserts rows, by the ids that their events have; returns the ids of those that are new."""
+    plain = [row for told, row in rows.items() if not told.startswith(_APART)]
+    new = insert_all_new(session, registry.Event, plain)
+    apart = {_apart(rows[told]): told for told in _taken(session, rows, rows.keys() - new)}
+    others = [{**rows[told], "id": own} for own, told in apart.items()]
+    return new | {apart[own] for own in insert_all_new(session, registry.Event, others)}
+
+
+def _taken(session: Session, rows: Mapping[str, _Row], known: Iterable[str]) -> Iterator[str]:
+    """Yields ids that are not their event's: another gateway's, for what that has no say in."""
+    stored = registry.Event
+    query = select(stored.id, stored.gateway, stored.meter, stored.is_own())
+    for some in batched(sorted(known)):
+        for told, gateway, meter, is_own in session.execute(query.where(stored.id.in_(some))):
+            is_same = meter == rows[told]["meter"] and is_own
+            if gateway != rows[told]["gateway"] and not is_same:
+                yield told
+        yield from (told for told in some if told.startswith(_APART))
+
+
+def _apart(row: _Row) -> str:
+    return _APART + sha256(f"{row['gateway']}/{row['id']}".encode()).hexdigest()
+
+
+def _row(event: Event, gateway: str, stored_at: datetime, *, is_foreign: bool) -> _Row:
     mark = {registry.FOREIGN: registry.YES} if is_foreign else {}
     return {
         "id": event.id,
