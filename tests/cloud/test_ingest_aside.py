@@ -167,6 +167,22 @@ def test_a_meter_nobody_commissioned_belongs_to_who_brings_it_first(bench: Bench
     assert bench.quality("M1") == [0, Quality.FOREIGN_GATEWAY]
 
 
+def test_who_brought_a_meter_first_is_not_believed_once_it_is_behind_another(bench: Bench) -> None:
+    clock = HandClock()
+    readings_in = bench.intakes.readings
+    readings_in._owners = owners.Owners(bench.engine, readings_in._alarms, clock)
+    readings_in._owners.flush()
+    bench.take(sealed(1), "gw-2")
+    bench.meter_of("M1", "gw-1")
+    readings_in._owners.flush()
+    bench.take(sealed(2, at=T0 + 1), "gw-2")
+    clock.now += 60
+    readings_in._owners.flush()
+    bench.take(sealed(3, at=T0 + 2), "gw-2")
+    assert bench.quality("M1") == [0, 0, Quality.FOREIGN_GATEWAY]
+    assert [alert.gateway for alert in bench.rows(registry.Alert)] == ["gw-2"]
+
+
 def test_a_meter_that_was_commissioned_after_the_start_belongs_to_its_gateway(bench: Bench) -> None:
     bench.meter_of("M1", "gw-1")
     bench.take(sealed(1), "gw-2")

@@ -75,6 +75,7 @@ class Intakes:
     status: StatusIn
     replays: Replays
     event_followers: list[Told]
+    owners: Owners
 
     @classmethod
     def build(
@@ -102,4 +103,5 @@ class Intakes:
             StatusIn(engine),
             Replays(engine, topics, readings, event_rows),
             event_rows.followers,
+            owners,
         )

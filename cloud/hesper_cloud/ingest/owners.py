@@ -9,6 +9,7 @@ it anew behind the other gateway: the next readings from there clear the alert. 
 day after it was acknowledged.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -16,23 +17,27 @@ import numpy as np
 from hesper_contracts.events import Event
 from hesper_contracts.quality import Quality
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Meter
+from hesper_cloud.giving_way import Seldom
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.rules.tamper import AREA
 from hesper_cloud.stores.port import Block, Integers
 from hesper_cloud.worded import worded
 
 RULE = f"{AREA}foreign_gateway"
+log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 5.0
+_LOOK_UP_S = 60.0
 
 
 class Owners:
     """The registry's word on whose meters are whose, in memory; asked again in doubt.
 
-    `flags` belongs to one thread.
+    `flags` belongs to one thread, `flush` to another: names are entered and never taken away.
     """
 
     def __init__(
@@ -42,10 +47,26 @@ class Owners:
         self._alerts = alerts
         self._monotonic = monotonic
         self._asked_at: dict[str, float] = {}
-        with reading(engine) as session:
-            rows = session.execute(select(Meter.id, Meter.gateway_id)).all()
-        self._of = {meter: owner for meter, owner in rows if owner is not None}
+        self._seldom = Seldom(_LOOK_UP_S, monotonic)
+        self._of: dict[str, str] = {}
+        self._look_up()
         self._told = dict.fromkeys(alerts.open_meters(RULE), "")
+
+    def flush(self) -> None:
+        """Looks up each minute whose meters are whose, of those too that nobody doubts."""
+        self._seldom.turn(self._looked_up)
+
+    def _looked_up(self) -> bool:
+        try:
+            self._look_up()
+        except SQLAlchemyError as error:
+            log.warning("whose meters are whose is not looked up now: %s", error)
+        return False
+
+    def _look_up(self) -> None:
+        with reading(self._engine) as session:
+            rows = session.execute(select(Meter.id, Meter.gateway_id)).all()
+        self._of.update((meter, owner) for meter, owner in rows if owner is not None)
 
     def flags(self, gateway: str, block: Block) -> Integers | None:
         """Returns what to add to each row's quality; None where every meter is the gateway's."""

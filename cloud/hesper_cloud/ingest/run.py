@@ -220,6 +220,7 @@ class Ingest:
                 self._relays.flush()
                 self._send_again()
                 self._dirty.flush()
+                self._intakes.owners.flush()
                 self._rules.refresh()
             for follower in self._flushed:
                 follower.flush()
