@@ -5,7 +5,7 @@ again. Without a broker: messages go in by hand.
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.definition import Definition
 from hesper_cloud.rules.engine import RuleEngine
 from hesper_cloud.rules.rounds import Rounds
+from hesper_cloud.rules.tamper import clear_acknowledged
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_contracts import again, batch, events, readings
 from hesper_contracts.again import SendAgain
@@ -181,6 +182,28 @@ def test_who_brought_a_meter_first_is_not_believed_once_it_is_behind_another(ben
     bench.take(sealed(3, at=T0 + 2), "gw-2")
     assert bench.quality("M1") == [0, 0, Quality.FOREIGN_GATEWAY]
     assert [alert.gateway for alert in bench.rows(registry.Alert)] == ["gw-2"]
+
+
+def test_a_gateway_that_goes_on_is_told_of_again_and_each_one_by_itself(bench: Bench) -> None:
+    clock = HandClock()
+    readings_in = bench.intakes.readings
+    bench.meter_of("M1", "gw-1")
+    readings_in._owners = owners.Owners(bench.engine, readings_in._alarms, clock)
+
+    def sent(sequence: int, gateway: str) -> list[str]:
+        clock.now += 60
+        readings_in._owners.flush()
+        bench.take(sealed(sequence, at=T0 + sequence), gateway)
+        return [f"{alert.gateway} {alert.state}" for alert in bench.rows(registry.Alert)]
+
+    assert sent(1, "gw-2") == ["gw-2 new"]
+    assert sent(2, "gw-3") == ["gw-2 new", "gw-3 new"]
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    with writing(bench.engine) as session:
+        dealt_with = {"state": "acknowledged", "acknowledged_at": long_ago}
+        session.execute(update(registry.Alert).values(dealt_with))
+    clear_acknowledged(bench.engine, datetime.now(UTC))
+    assert sent(3, "gw-2") == ["gw-2 cleared", "gw-3 cleared", "gw-2 new"]
 
 
 def test_a_meter_that_was_commissioned_after_the_start_belongs_to_its_gateway(bench: Bench) -> None:

@@ -6,7 +6,7 @@ says. So rows of a meter that the registry puts behind another gateway are store
 end looks the same as a gateway that plants readings. Events raise it, too (`events_in`). A meter
 that nobody commissioned belongs to the gateway that brought it first. Who moves a meter commissions
 it anew behind the other gateway: the next readings from there clear the alert. Another one goes a
-day after it was acknowledged.
+day after it was acknowledged, and comes again where the gateway goes on.
 """
 
 import logging
@@ -20,6 +20,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from hesper_cloud.alerting.changes import is_open
+from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
@@ -49,11 +51,11 @@ class Owners:
         self._asked_at: dict[str, float] = {}
         self._seldom = Seldom(_LOOK_UP_S, monotonic)
         self._of: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()  # of a meter by a gateway, and still open
         self._look_up()
-        self._told = dict.fromkeys(alerts.open_meters(RULE), "")
 
     def flush(self) -> None:
-        """Looks up each minute whose meters are whose, of those too that nobody doubts."""
+        """Looks up each minute whose meters are whose, also undoubted ones, and what is told."""
         self._seldom.turn(self._looked_up)
 
     def _looked_up(self) -> bool:
@@ -66,6 +68,8 @@ class Owners:
     def _look_up(self) -> None:
         with reading(self._engine) as session:
             rows = session.execute(select(Meter.id, Meter.gateway_id)).all()
+            open_ = select(Alert.meter, Alert.gateway).where(Alert.rule == RULE, is_open())
+            self._told = {(str(meter), str(gateway)) for meter, gateway in session.execute(open_)}
         self._of.update((meter, owner) for meter, owner in rows if owner is not None)
 
     def flags(self, gateway: str, block: Block) -> Integers | None:
@@ -81,7 +85,7 @@ class Owners:
         for meter, is_foreign in zip(block.meters, foreign, strict=True):
             if is_foreign:
                 self._tell(meter, gateway)
-            elif self._told.get(meter) in {"", gateway}:
+            elif (meter, gateway) in self._told:
                 self._take_back(meter, gateway)
         if not foreign.any():
             return None
@@ -113,8 +117,8 @@ class Owners:
                 self._of.update({meter: owner for meter, owner in rows if owner is not None})
 
     def _tell(self, meter: str, gateway: str) -> None:
-        if meter not in self._told:
-            self._told[meter] = gateway
+        if (meter, gateway) not in self._told:
+            self._told.add((meter, gateway))
             text = worded(
                 "Gateway {gateway} sends readings of meter {meter}, which is behind {other}: "
                 "moved, or planted.",
@@ -140,5 +144,5 @@ class Owners:
 
     def _take_back(self, meter: str, gateway: str) -> None:
         """Clears the alert of a meter that was moved to the gateway it was told about."""
-        del self._told[meter]
+        self._told.discard((meter, gateway))
         self._alerts.clear(Subject(RULE, meter=meter, gateway=gateway))
