@@ -4,7 +4,7 @@ again. Without a broker: messages go in by hand.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Bench:
         migrate.upgrade(self.engine, "registry")
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.letters = DeadLetters(self.engine)
-        self.told = 0
+        self.told = self.batches = 0
         self.restart()
 
     def restart(self) -> None:
@@ -85,14 +85,23 @@ class Bench:
             return session.scalars(select(model).order_by(model.id)).all()
 
     def tell(
-        self, code: str, gateway: str = "gw-1", meter: str | None = "M1", name: str = ""
+        self,
+        code: str,
+        gateway: str = "gw-1",
+        meter: str | None = "M1",
+        name: str = "",
+        ago_h: float = 0,
     ) -> list[str]:
         """Tells an event, by an id of its own or a given one; returns how the alerts stand."""
         self.told += 1
-        event = Event(
-            id=name or f"e/{self.told}", code=code, occurred_at=datetime.now(UTC), meter=meter
-        )
-        payload = events.to_payload(EventList((event,)), EPOCH, self.told)
+        at = datetime.now(UTC) - timedelta(hours=ago_h)
+        event = Event(id=name or f"e/{self.told}", code=code, occurred_at=at, meter=meter)
+        return self.tell_all([event], gateway)
+
+    def tell_all(self, told: Iterable[Event], gateway: str = "gw-1") -> list[str]:
+        """Tells events in one batch; returns how the alerts stand."""
+        self.batches += 1
+        payload = events.to_payload(EventList(tuple(told)), EPOCH, self.batches)
         (settled,) = self.intakes.events.store([message(payload, gateway, Kind.EVENTS)])
         assert settled.verdict == "stored"
         return [f"{alert.rule} {alert.state}" for alert in self.rows(registry.Alert)]
@@ -222,6 +231,53 @@ def test_a_tamper_alert_is_ended_by_the_meters_own_gateway_alone(bench: Bench) -
     assert bench.tell("tamper.cover_closed", "gw-2") == ["tamper.cover new", planted]
     assert bench.tell("tamper.cover_closed") == ["tamper.cover cleared", planted]
     assert bench.tell("tamper.magnet_detected", "gw-2")[2:] == ["tamper.magnet new"]
+
+
+@pytest.mark.parametrize("meter", ["M1", None])
+def test_what_is_read_late_ends_no_tamper_alert_that_began_since(
+    bench: Bench, meter: str | None
+) -> None:
+    def tell(code: str, ago_h: float) -> list[str]:
+        return bench.tell(code, meter=meter, ago_h=ago_h)
+
+    assert tell("tamper.cover_opened", 2) == ["tamper.cover new"]
+    assert tell("tamper.cover_opened", 9) == ["tamper.cover new"]
+    assert tell("tamper.cover_closed", 8) == ["tamper.cover new"]  # a log of long ago
+    assert tell("tamper.cover_closed", 1) == ["tamper.cover cleared"]
+    assert tell("tamper.cover_opened", 1.5) == ["tamper.cover cleared"] * 2
+    assert tell("tamper.cover_opened", -9)[2:] == ["tamper.cover new"]  # by a clock that is ahead
+    assert tell("tamper.cover_closed", 0)[2:] == ["tamper.cover cleared"]
+
+
+@pytest.mark.parametrize("meter", ["M1", None])
+@pytest.mark.parametrize(
+    ("log", "alerts"),
+    [
+        ("oc", ["tamper.cover cleared"]),
+        ("co", ["tamper.cover new"]),
+        ("oco", ["tamper.cover new"]),
+        ("ococ", ["tamper.cover cleared"] * 2),
+    ],
+)
+def test_of_a_log_that_is_read_at_once_the_last_word_counts(
+    bench: Bench, meter: str | None, log: str, alerts: list[str]
+) -> None:
+    names = {"o": "tamper.cover_opened", "c": "tamper.cover_closed"}
+
+    def read(days_ago: int) -> list[str]:
+        at = datetime.now(UTC) - timedelta(days=days_ago)
+        return bench.tell_all(
+            Event(
+                id=f"{days_ago}/{n}", code=names[word], occurred_at=at + n * timedelta(hours=1),
+                meter=meter,
+            )
+            for n, word in enumerate(log)
+        )  # fmt: skip
+
+    assert read(3) == alerts
+    stands = bench.tell("tamper.cover_opened", meter=meter)
+    assert stands[-1] == "tamper.cover new"
+    assert read(30) == stands  # long ago: the cover is open since
 
 
 def test_of_what_another_gateway_tells_no_rule_concludes_anything(bench: Bench) -> None:
