@@ -87,6 +87,7 @@ class Store:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(influx_writes, "_LINES_PER_WRITE", 10)
+    monkeypatch.setattr(influx_writes, "_LEAST_OCTETS", 1)
     return Store()
 
 
@@ -162,3 +163,26 @@ def test_a_batch_that_comes_again_soon_costs_no_query(
     assert store.ledger.queries == 0
     assert store.batches.known(ids[:1]) == {}  # the server is asked; this one forgets
     assert store.ledger.queries == 1
+
+
+def requests(count: int) -> tuple[int, int]:
+    """Writes a group of many layouts, two versions of the same capture in each; counts requests."""
+    store, none = Store(), np.zeros(2, np.int64)
+    blocks = [
+        Block(
+            PROFILE, (Quantity(f"1.0.{number}.8.0.255", 0, 30),), ("M1",), none, none + T0, none,
+            none, T0, np.arange(2)[None, :], None,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    written = store.writer.write(Group({BatchId("gw-1", EPOCH, 1): "ab"}, blocks, T0 * 1000))
+    assert (written.new, written.conflicting) == (1, 2 * count - 1)
+    lines = b"".join(store.readings.bodies).decode().splitlines()
+    layouts = b"".join(store.ledger.bodies).count(b"quantities=")
+    assert (len(lines), layouts) == (1 + 2 * (2 * count - 1), count)
+    both = store.readings, store.ledger
+    return sum(len(each.bodies) for each in both), sum(each.queries for each in both)
+
+
+def test_many_layouts_in_a_group_take_no_more_requests_than_a_few() -> None:
+    assert requests(60) == requests(2)

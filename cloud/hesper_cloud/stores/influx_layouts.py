@@ -1,6 +1,7 @@
 """The lists of quantities that readings in InfluxDB refer to."""
 
 import json
+from collections.abc import Iterable
 
 from hesper_cloud.stores.influx_lines import LAYOUTS, layout_id, layout_line
 from hesper_cloud.stores.influx_ql import select
@@ -29,11 +30,17 @@ class Layouts:
         self.known[name] = quantities
         self._profiles.setdefault(name, set()).add(profile)
 
-    def ensure(self, profile: str, quantities: tuple[Quantity, ...]) -> None:
-        """Makes a layout durable before a profile's reading refers to it."""
-        name = layout_id(quantities)
-        if profile not in self._profiles.get(name, ()):
-            self._server.write(layout_line(profile, quantities).encode(), "s")
+    def ensure(self, wanted: Iterable[tuple[str, tuple[Quantity, ...]]]) -> None:
+        """Makes layouts durable, each with its profile, before readings refer to them."""
+        fresh = {
+            (layout_id(quantities), profile): quantities
+            for profile, quantities in wanted
+            if profile not in self._profiles.get(layout_id(quantities), ())
+        }
+        if fresh:
+            lines = [layout_line(profile, each) for (_, profile), each in fresh.items()]
+            self._server.write("\n".join(lines).encode(), "s")
+        for (name, profile), quantities in fresh.items():
             self._learn(name, profile, quantities)
 
     def of_profile(self, profile: str) -> list[int]:

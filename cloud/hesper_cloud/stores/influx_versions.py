@@ -1,7 +1,8 @@
 """What InfluxDB holds under the identities of a group, compared with the group's rows."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from hesper_cloud.stores.influx_layouts import Layouts
 from hesper_cloud.stores.influx_lines import REVISIONS
 from hesper_cloud.stores.influx_ql import of_meters, quoted, within
 from hesper_cloud.stores.influx_server import InfluxServer
-from hesper_cloud.stores.port import Flags, Quantity, Reading, StoreRefused
+from hesper_cloud.stores.port import Flags, Integers, Quantity, Reading, StoreRefused
 from hesper_cloud.stores.rows import Rows
 from hesper_cloud.stores.runs import runs
 
@@ -56,18 +57,31 @@ class Versions:
         self._contents: dict[Identity, dict[Content, str]] = {}
         self._quality: dict[Identity, int] = {}
 
-    def load(self, server: InfluxServer, layouts: Layouts, part: Rows, suspect: Flags) -> None:
-        """Reads what is stored under the identities of suspect rows."""
-        if not suspect.any():
-            return
-        meter, captured = part.meter[suspect], part.captured_at[suspect]
+    def load(
+        self,
+        server: InfluxServer,
+        layouts: Layouts,
+        parts: Sequence[Rows],
+        suspects: Sequence[Flags],
+    ) -> None:
+        """Reads what is stored under the identities of suspect rows, profile by profile."""
+        of_profile: defaultdict[str, list[tuple[Integers, Integers]]] = defaultdict(list)
+        for part, suspect in zip(parts, suspects, strict=True):
+            if suspect.any():
+                rows = part.meter[suspect], part.captured_at[suspect]
+                of_profile[part.profile].append(rows)
+        for profile, found in of_profile.items():
+            meter, captured = map(np.concatenate, zip(*found, strict=True))
+            for where in self._conditions(meter, captured):
+                condition = f"{where} AND profile = {quoted(profile)}"
+                self._load(server, layouts, condition)
+
+    def _conditions(self, meter: Integers, captured: Integers) -> Iterator[str]:
         for first, end in runs(captured):
             keys = np.unique(meter[(captured >= first) & (captured < end)])
             for start in range(0, len(keys), _METERS_PER_QUERY):
                 names = [self._meters[key] for key in keys[start : start + _METERS_PER_QUERY]]
-                profile = f"profile = {quoted(part.profile)}"
-                where = f"{of_meters(names)} AND {profile} AND {within((first, end))}"
-                self._load(server, layouts, where)
+                yield f"{of_meters(names)} AND {within((first, end))}"
 
     def _load(self, server: InfluxServer, layouts: Layouts, where: str) -> None:
         for table in reads.points(server, where):

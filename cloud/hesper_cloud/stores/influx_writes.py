@@ -42,6 +42,9 @@ WRITES_AT_ONCE = 2
 _CERTAIN_AFTER_S = 600.0  # the server takes no longer over a write that nobody waits for
 _DAY_S, _MARGIN_S = 86_400, 3600
 _CONFLICTING = int(Quality.CONFLICTING)
+_LEAST_OCTETS = 256 * 1024
+
+_Parts = Sequence[tuple[Rows, Sorted]]
 
 
 class InfluxWriter:
@@ -127,10 +130,14 @@ class InfluxWriter:
         if void := self._void(parts, found):
             self._commits.note(void)
         stamp = Stamp(commit.stored_at_ms, commit.number)
-        for part, sorted_ in zip(parts, found, strict=True):
-            if sorted_.new.any() or sorted_.conflicts:
-                self._layouts.ensure(part.profile, part.quantities)
-                self._send(part, sorted_, stamp, intent)
+        written = [
+            (part, sorted_)
+            for part, sorted_ in zip(parts, found, strict=True)
+            if sorted_.new.any() or sorted_.conflicts
+        ]
+        self._layouts.ensure((part.profile, part.quantities) for part, _ in written)
+        for bodies in (self._new_rows, self._revisions, self._flags):  # each after the one before
+            self._send_all_of(_together(bodies(written, stamp)), intent)
 
     def _void(self, parts: Sequence[Rows], found: Sequence[Sorted]) -> list[bytes]:
         """Returns the ledger's lines that make void what was made of readings before these."""
@@ -166,8 +173,7 @@ class InfluxWriter:
         if not all(first.all() for first in firsts):  # the rows that are repeated matter too
             suspects = [np.ones(part.row_count, dtype=bool) for part in parts]
         versions = Versions(list(self._meters))
-        for part, suspect in zip(parts, suspects, strict=True):
-            versions.load(self._server, self._layouts, part, suspect)
+        versions.load(self._server, self._layouts, parts, suspects)
         return [
             versions.sort_out(part, suspect) for part, suspect in zip(parts, suspects, strict=True)
         ]
@@ -190,25 +196,28 @@ class InfluxWriter:
             return np.ones(part.row_count, dtype=bool)
         return self._high_water.at_or_below(profile_key, part.meter, part.captured_at)
 
-    def _send(self, part: Rows, found: Sorted, stamp: Stamp, intent: Future[None]) -> None:
+    def _new_rows(self, written: _Parts, stamp: Stamp) -> Iterator[bytes]:
         names = list(self._meters)
-        rows = part if found.new.all() else part.take(found.new)
-        portions = map(rows.take, _portions(rows.row_count))
-        self._send_all_of(
-            (octets_of(reading_lines(each, names, stamp)) for each in portions), intent
-        )
-        if found.conflicts:
-            chosen = np.zeros(part.row_count, dtype=bool)
-            chosen[list(found.conflicts)] = True
-            lines = reading_lines(part.take(chosen), names, stamp).to_pylist()
-            firsts, tags = zip(*found.conflicts.values(), strict=True)
-            qualities = [quality | _CONFLICTING for quality in firsts]
-            self._send_lines(list(map(as_revision, lines, tags)), intent)
-            self._send_lines(list(map(flag_line, lines, qualities)), intent)
+        for part, found in written:
+            rows = part if found.new.all() else part.take(found.new)
+            for each in _portions(rows.row_count):
+                yield octets_of(reading_lines(rows.take(each), names, stamp))
 
-    def _send_lines(self, lines: Sequence[str], intent: Future[None]) -> None:
-        portions = (lines[each] for each in _portions(len(lines)))
-        self._send_all_of(("\n".join(each).encode() for each in portions), intent)
+    def _revisions(self, written: _Parts, stamp: Stamp) -> Iterator[bytes]:
+        for part, found in written:
+            tags = [each.revision for each in found.conflicts.values()]
+            yield from _bodies(map(as_revision, self._conflicting(part, found, stamp), tags))
+
+    def _flags(self, written: _Parts, stamp: Stamp) -> Iterator[bytes]:
+        for part, found in written:
+            qualities = [each.quality | _CONFLICTING for each in found.conflicts.values()]
+            yield from _bodies(map(flag_line, self._conflicting(part, found, stamp), qualities))
+
+    def _conflicting(self, part: Rows, found: Sorted, stamp: Stamp) -> list[str]:
+        chosen = np.zeros(part.row_count, dtype=bool)
+        chosen[list(found.conflicts)] = True
+        lines: list[str] = reading_lines(part.take(chosen), list(self._meters), stamp).to_pylist()
+        return lines
 
     def _send_all_of(self, bodies: Iterable[bytes], intent: Future[None]) -> None:
         """Writes bodies of lines in any order; on return, or error, none is under way.
@@ -233,3 +242,22 @@ def _portions(count: int) -> Iterator[slice]:
         bodies += -bodies % WRITES_AT_ONCE
     edges = [count * body // bodies for body in range(bodies + 1)] if bodies else []
     return (slice(*edge) for edge in pairwise(edges))
+
+
+def _bodies(lines: Iterable[str]) -> Iterator[bytes]:
+    """Yields lines as bodies, the line feed of the last one included."""
+    listed = list(lines)
+    for each in _portions(len(listed)):
+        yield "".join(f"{line}\n" for line in listed[each]).encode()
+
+
+def _together(bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields bodies, small ones as one: a line takes the server as long as a thousand."""
+    held = bytearray()
+    for body in bodies:
+        held += body
+        if len(held) >= _LEAST_OCTETS:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
