@@ -17,7 +17,8 @@ def sorted_out(values: range) -> Sorted:
         "1.0.99.1.0.255", (Quantity("1.0.1.8.0.255", 0, 30),), none, np.full(count, T0), none, none,
         none, np.array([values]), None, (0,), (count,),
     )  # fmt: skip
-    return Versions(["M1"]).sort_out(part, np.ones(count, dtype=bool))
+    (found,) = Versions(["M1"]).sort_out([part], [np.ones(count, dtype=bool)])
+    return found
 
 
 def test_a_version_is_called_the_same_whenever_it_comes_and_unlike_the_others() -> None:
@@ -32,5 +33,6 @@ def test_a_version_is_called_the_same_whenever_it_comes_and_unlike_the_others() 
 
 
 def test_a_meter_that_says_ever_more_of_one_time_holds_up_nobody() -> None:
-    with pytest.raises(StoreRefused, match="M1 has 1000 versions of what"):
+    with pytest.raises(StoreRefused, match="M1 has 1000 versions of what") as refusal:
         sorted_out(range(1001))
+    assert refusal.value.captures == {("M1", T0)}

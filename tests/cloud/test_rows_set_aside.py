@@ -4,6 +4,7 @@ Without a broker: messages go in by hand.
 """
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ from hesper_cloud.ingest.decode_together import decode_all
 from hesper_cloud.ingest.intakes import Intakes
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.stores import influx_versions
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.stores.influx import InfluxStore
+from hesper_cloud.stores.influx_server import InfluxV1
+from hesper_cloud.stores.port import ReadingStore
 from hesper_contracts import batch, readings
 from hesper_contracts.frame import Kind
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
@@ -41,10 +46,10 @@ ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
 class House:
     """The intakes of an ingest on disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: ReadingStore | None = None) -> None:
         self.engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
         migrate.upgrade(self.engine, "registry")
-        self.store = DuckDbStore(folder / "readings.duckdb")
+        self.store = store or DuckDbStore(folder / "readings.duckdb")
         letters = DeadLetters(self.engine)
         stop = threading.Event()
         self.intakes = Intakes.build(self.store, self.engine, LatestValues(), letters, stop, TOPICS)
@@ -72,13 +77,24 @@ class House:
         replays = self.intakes.replays
         replays.try_again(replays.asked_for())
 
+    def close(self) -> None:
+        self.store.close()
+        self.engine.dispose()
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     yield made
-    made.store.close()
-    made.engine.dispose()
+    made.close()
+
+
+@pytest.fixture
+def house_on_influx(tmp_path: Path, influx_url: str) -> Iterator[House]:
+    server = InfluxV1(influx_url, f"test-{secrets.token_hex(4)}")
+    made = House(tmp_path, InfluxStore(server, sole_writer=True, feed_behind_s=0))
+    yield made
+    made.close()
 
 
 def row(meter: str = "M1", at: str | int = T0, value: object = 1, **more: object) -> dict:
@@ -215,3 +231,33 @@ def test_a_sender_of_ever_other_layouts_is_refused_and_heard_in_those_it_had(
     house.replay()
     assert all(each.replayed_at is not None for each in house.letters())
     assert house.values("M1") == [1, 2, 3, 4, 1, 5, 3]
+
+
+def columnar(sequence: int, *captures: tuple[str, int]) -> bytes:
+    value = sequence % 100
+    rows = [MeterRows(meter, [at], [0], [0], [[value]]) for meter, at in captures]
+    encoding, body = readings.encode([Section(LOAD_PROFILE, T0, (ENERGY,), rows)])
+    return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
+
+
+def test_a_meter_whose_clock_stands_costs_no_other_meter_its_readings(
+    house_on_influx: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """InfluxDB holds so many versions of one capture; its gateway sends it among its neighbours."""
+    house, delivery = house_on_influx, Delivery(1, 1, 1)
+    monkeypatch.setattr(influx_versions, "_MOST_VERSIONS", 3)
+    for number in range(6):
+        with_it = columnar(number, ("M1", T0), ("M2", T0 + 900 * number))
+        beside = columnar(100 + number, ("M3", T0 + 900 * number), ("M4", T0 + 900 * number))
+        came = [
+            Message(TOPIC, "roof-1", Kind.READINGS, payload, delivery, 0.0, time.time())
+            for payload in (with_it, beside)
+        ]
+        settled, _ = house.intakes.readings.store(came, decode_all(came))
+        assert [each.verdict for each in settled] == ["stored", "stored"]
+    assert house.values("M2") == house.values("M3") == list(range(6))
+    assert sorted(value for value in house.values("M1") if value is not None) == [0, 1, 2]
+    told = [json.loads(each.payload)["readings"] for each in house.letters()]
+    assert [[each["meter"] for each in rows] for rows in told] == [["M1"]] * 3
+    reason = f"one row of a batch: M1 has 3 versions of what it captured at {T0} already"
+    assert {each.reason for each in house.letters()} == {reason}

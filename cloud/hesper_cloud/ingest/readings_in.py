@@ -8,8 +8,9 @@ Per group of messages:
    fill its gateway's window for ever, but is set aside there, and can be replayed here.
    So is one with which its sender brings too many layouts (`layouts`).
 3. The rest is validated and written in one transaction with its batch ids; single rows that cannot
-   be stored are dead letters (`set_aside`). If the store refuses the group, batches are written one
-   by one, so that only the offending one is rejected.
+   be stored are dead letters (`set_aside`), also of captures that the store names and refuses. If
+   it refuses the group as such, batches are written one by one, and only the offending one is
+   rejected.
 4. Witnesses (the latest values, by which the next group is validated) see at once what was
    committed, and only that; judges (rules) and followers do when the aftermath is told.
 """
@@ -27,7 +28,7 @@ from hesper_contracts.frame import Refused
 from hesper_cloud import metrics
 from hesper_cloud.ingest.aftermath import Aftermath, Commit, Committed
 from hesper_cloud.ingest.dead_letters import DeadLetters
-from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, rejected
+from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, decode, rejected
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.layouts import Layouts
 from hesper_cloud.ingest.message import Message, Settled
@@ -38,6 +39,7 @@ from hesper_cloud.ingest.set_aside import (
     Aside,
     in_time,
     set_refused_aside,
+    without_refused_captures,
     without_rows_out_of_time,
 )
 from hesper_cloud.ingest.stages import stage
@@ -188,11 +190,32 @@ class ReadingsIn:
         try:
             self._write_together(fresh, settled, aftermath)
         except StoreRefused as error:
+            if error.captures:
+                self._write_without(fresh, error, settled, aftermath)
+                return
             if len(fresh) == 1:
                 self._reject(fresh[0].message, f"the store refuses it: {error}", settled)
                 return
             for each in fresh:
                 self._write([each], settled, aftermath)
+
+    def _write_without(
+        self,
+        fresh: Sequence[Decoded],
+        refusal: StoreRefused,
+        settled: list[Settled],
+        aftermath: Aftermath,
+    ) -> None:
+        """Writes batches without the captures that the store refuses, which are set aside."""
+        rest = []
+        for each in fresh:
+            alone = each if each.shared is None else decode(each.message)
+            blocks = (
+                without_refused_captures(block, each.message, refusal, self._aside)
+                for block in alone.blocks
+            )
+            rest.append(alone._replace(blocks=tuple(blocks)))
+        self._write(rest, settled, aftermath)
 
     def _write_together(
         self, fresh: Sequence[Decoded], settled: list[Settled], aftermath: Aftermath

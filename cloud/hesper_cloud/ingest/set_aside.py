@@ -1,7 +1,8 @@
 """Rows that cannot be stored: set aside one by one, and no other row of their batch suffers.
 
-Stores hold 1970 to 2262. A meter whose clock says the year 3000 still said something; so did a
-program that sent one reading with a wrong field among good ones. Such a row is a dead letter of its
+Stores hold 1970 to 2262. A meter whose clock says the year 3000 still said something; so did one
+whose clock stands still, of which InfluxDB holds a thousand versions of one capture, and a program
+that sent one reading with a wrong field among good ones. Such a row is a dead letter of its
 own, a batch of one row in the plain JSON form, so that it can be read, and tried again. Its batch
 is receipted with the others, so nobody else will have it: it is kept before they are stored,
 however long the registry is away.
@@ -22,7 +23,7 @@ from hesper_contracts.readings_json import RefusedReading
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.message import Message
 from hesper_cloud.ingest.persist import until_stored
-from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Flags
+from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Flags, StoreRefused
 
 OUT_OF_TIME = "captured at a time outside 1970 to 2262"
 _TOLD = 100
@@ -52,20 +53,35 @@ class Aside(NamedTuple):
 
 def without_rows_out_of_time(block: Block, message: Message, aside: Aside) -> Block:
     """Returns the block without rows outside the stores' range of time, which are set aside."""
-    inside = in_time(block)
-    if inside.all():
+    return _without(block, ~in_time(block), (message, OUT_OF_TIME), aside)
+
+
+def without_refused_captures(
+    block: Block, message: Message, refusal: StoreRefused, aside: Aside
+) -> Block:
+    """Returns the block without what the store refuses of some captures, which is set aside."""
+    captures = zip(block.meter_index.tolist(), block.captured_at.tolist(), strict=True)
+    refused = [(block.meters[meter], at) in refusal.captures for meter, at in captures]
+    return _without(block, np.array(refused, dtype=bool), (message, str(refusal)), aside)
+
+
+def _without(block: Block, refused: Flags, why: tuple[Message, str], aside: Aside) -> Block:
+    """Returns the block without some rows, set aside as those of a message, for a reason."""
+    if not refused.any():
         return block
-    outside = np.flatnonzero(~inside).tolist()
-    rows = (RefusedReading(_letter(block, row), OUT_OF_TIME) for row in outside)
-    _set_aside(rows, len(outside), message, aside)
+    message, reason = why
+    places = np.flatnonzero(refused).tolist()
+    rows = (RefusedReading(_letter(block, row), reason) for row in places)
+    _set_aside(rows, len(places), message, aside)
+    kept = ~refused
     return replace(
         block,
-        meter_index=block.meter_index[inside],
-        captured_at=block.captured_at[inside],
-        clock_status=block.clock_status[inside],
-        quality=block.quality[inside],
-        values=block.values[:, inside],
-        missing=None if block.missing is None else block.missing[:, inside],
+        meter_index=block.meter_index[kept],
+        captured_at=block.captured_at[kept],
+        clock_status=block.clock_status[kept],
+        quality=block.quality[kept],
+        values=block.values[:, kept],
+        missing=None if block.missing is None else block.missing[:, kept],
     )
 
 

@@ -14,4 +14,13 @@ class StoreInUse(StoreUnavailable):
 
 
 class StoreRefused(StoreError):
-    """The store will never take this group: set the offending batch aside as a dead letter."""
+    """The store will never take this group: set what offends it aside as a dead letter.
+
+    Attributes:
+        captures: Meters and times (epoch seconds) whose rows alone it refuses, where it can tell;
+            empty: find the offending batch by writing one after the other.
+    """
+
+    def __init__(self, text: str, captures: frozenset[tuple[str, int]] = frozenset()) -> None:
+        super().__init__(text)
+        self.captures = captures

@@ -18,6 +18,7 @@ from hesper_cloud.stores.rows import Rows
 from hesper_cloud.stores.runs import runs
 
 Identity = tuple[str, str, int, int]
+Capture = tuple[str, int]
 Content = frozenset[tuple[Quantity, int]]
 """What a row says; a value that is missing says no more than a quantity that is not there."""
 
@@ -95,34 +96,42 @@ class Versions:
     def _known(self, reading: Reading) -> dict[Content, str]:
         return self._contents.setdefault(reading.identity, {})
 
-    def sort_out(self, part: Rows, suspect: Flags) -> Sorted:
-        """Compares suspect rows with what is known; the others are new."""
+    def sort_out(self, parts: Sequence[Rows], suspects: Sequence[Flags]) -> list[Sorted]:
+        """Compares suspect rows with what is known; the others are new.
+
+        Raises:
+            StoreRefused: there are too many versions of some captures.
+        """
+        beyond: set[Capture] = set()
+        pairs = zip(parts, suspects, strict=True)
+        found = [self._sorted(part, suspect, beyond) for part, suspect in pairs]
+        if beyond:
+            meter, captured_at = min(beyond)
+            what = f"{_MOST_VERSIONS} versions of what it captured at {captured_at}"
+            raise StoreRefused(f"{meter} has {what} already", frozenset(beyond))
+        return found
+
+    def _sorted(self, part: Rows, suspect: Flags, beyond: set[Capture]) -> Sorted:
         new, conflicts = ~suspect, {}
         for row in np.flatnonzero(suspect).tolist():
-            identity = (
-                self._meters[part.meter[row]],
-                part.profile,
-                int(part.captured_at[row]),
-                int(part.clock_status[row]),
-            )
+            meter, captured_at = self._meters[part.meter[row]], int(part.captured_at[row])
+            identity = meter, part.profile, captured_at, int(part.clock_status[row])
             content = _content(part, row)
             known = self._contents.setdefault(identity, {})
             if not known:
                 new[row] = True
                 self._quality[identity] = int(part.quality[row])
                 known[content] = _FIRST
+            elif content not in known and len(known) >= _MOST_VERSIONS:
+                beyond.add((meter, captured_at))
             elif content not in known:
-                known[content] = _revision_tag(content, identity, known)
+                known[content] = _revision_tag(content, known)
                 conflicts[row] = Conflict(self._quality.get(identity, 0), known[content])
         return Sorted(new, conflicts)
 
 
-def _revision_tag(content: Content, identity: Identity, known: Mapping[Content, str]) -> str:
+def _revision_tag(content: Content, known: Mapping[Content, str]) -> str:
     """Returns what a content is called: the same at each try, and unlike the others of its time."""
-    if len(known) >= _MOST_VERSIONS:
-        meter, _, captured_at, _ = identity
-        what = f"{_MOST_VERSIONS} versions of what it captured at {captured_at}"
-        raise StoreRefused(f"{meter} has {what} already")
     taken = set(known.values())
     digest = hashlib.sha256(repr(sorted(content)).encode()).digest()
     places = range(_TAGS)

@@ -174,9 +174,7 @@ class InfluxWriter:
             suspects = [np.ones(part.row_count, dtype=bool) for part in parts]
         versions = Versions(list(self._meters))
         versions.load(self._server, self._layouts, parts, suspects)
-        return [
-            versions.sort_out(part, suspect) for part, suspect in zip(parts, suspects, strict=True)
-        ]
+        return versions.sort_out(parts, suspects)
 
     def _kept(self, parts: Sequence[Rows], found: list[Sorted], stored_at: int) -> list[Sorted]:
         """Leaves out what the server's retention would refuse, and with it the whole write."""
