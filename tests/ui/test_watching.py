@@ -1,8 +1,9 @@
 """Events, rules and outages in NiceGUI's user simulation."""
 
 import csv
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from console_double.people import Console, press, texts, until
@@ -33,7 +34,34 @@ async def test_events_are_filtered_by_group_and_wait_while_one_reads(console):
         await user.open("/events?group=invented")
         await user.should_see("There is no such filter.", retries=20)
         await user.open("/events?from=yesterday")
-        await user.should_see("A day is written like 2026-11-21.", retries=20)
+        await user.should_see("A day is written like 2026-11-17.", retries=20)
+        await user.open("/events?to=9999-12-31")
+        await user.should_see("A day is written like 2026-11-17.", retries=20)
+
+
+async def test_days_of_events_are_those_of_the_utilitys_calendar(console, monkeypatch):
+    services, asked = console.services, []
+
+    async def page(actor, wanted, _page):
+        asked.append((wanted.start, wanted.end))
+        return [], None
+
+    monkeypatch.setattr(services.events, "page", page)
+    today = lambda: (date(2026, 11, 22), "Pacific/Auckland")  # noqa: E731
+    monkeypatch.setattr(services.reports, "today", today)
+    days = "from=2026-09-26&to=2026-09-27"  # the second has 23 hours there
+    start, end = datetime(2026, 9, 25, 12, tzinfo=UTC), datetime(2026, 9, 27, 11, tzinfo=UTC)
+    async with console.person("vera") as user:
+        await user.open(f"/events?{days}")
+        await user.should_see("00:00 to 24:00 in Pacific/Auckland", retries=20)
+        await user.http_client.get(f"/console/events.csv?{days}")
+        assert user.client is not None
+        told = [
+            e.props["data-asked"] for e in user.client.elements.values() if "data-asked" in e.props
+        ]
+    assert set(asked) == {(start, end)}
+    (span,) = map(json.loads, told)
+    assert (span["start"], span["end"]) == (start.timestamp() * 1000, end.timestamp() * 1000)
 
 
 async def test_what_comes_while_one_reads_is_counted_and_not_drawn(console):

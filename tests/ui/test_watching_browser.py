@@ -105,6 +105,15 @@ def test_what_is_committed_stands_on_top_at_once(page: Page, server: Server) -> 
     assert not serious(page)
 
 
+def test_what_is_committed_stands_where_its_day_is_asked_for(page: Page, server: Server) -> None:
+    today = datetime.now(UTC).date()
+    for days, shown in ((f"from={today}", 1), ("to=2020-01-01", 0)):
+        page.goto(f"{server.base}/events?{days}")
+        expect(page.locator(".stream tbody tr").first).to_be_visible()
+        page.evaluate("frame => window.hesperEvents.take(frame)", told("now"))
+        expect(page.locator("[data-event=now]")).to_have_count(shown)
+
+
 RUSH = """count => {
   const at = Math.max(Date.now(), window.rushedUntil || 0);  // never before what a rush brought
   window.rushedUntil = at + count;

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from starlette.responses import Response
@@ -18,7 +19,8 @@ async def answer(request: Request, desk: Desk) -> Response:
     """Answers with the newest events that the filters find."""
     actor = await desk.actor()
     asked = event_words.asked(request.query_params)
-    wanted, cursor, rows = event_words.wanted(asked), "", list[EventRow]()
+    wanted = event_words.wanted(asked, ZoneInfo(desk.services.reports.today()[1]))
+    cursor, rows = "", list[EventRow]()
     while len(rows) < MOST_ROWS:
         page = PageAsked(_PER_PAGE, cursor, filters=mark_of(asked))
         found, following = await desk.services.events.page(actor, wanted, page)

@@ -5,8 +5,10 @@ The list is drawn here; events.js puts what is committed from then on on top of 
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -33,7 +35,7 @@ from hesper_ui.services import Actor, EventRow, PageAsked, Permission, mark_of, 
 from hesper_ui.views import event_words
 from hesper_ui.views.event_words import GROUPS
 from hesper_ui.views.looks import SEVERITIES, severity
-from hesper_ui.views.wording import capital, plural
+from hesper_ui.views.wording import capital, epoch_ms, plural
 from hesper_ui.words import later, say
 
 MOST = 200
@@ -56,6 +58,8 @@ FIELDS = {
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the stream of events, filtered by the address."""
     asked = event_words.asked(args.query_parameters)
+    zone = ZoneInfo(desk.services.reports.today()[1])
+    wanted = event_words.wanted(asked, zone)
     cursor = args.query_parameters.get("cursor", "")
     with box("div", "page-head"):
         with box("div", "titles"):
@@ -69,23 +73,28 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
             else:
                 hold = button("Hold", aria_pressed="false", data_hold=True)
     _chips(asked)
-    _fields(asked)
+    _fields(asked, zone)
     waiting = Text("", "p", "meta", role="status")
 
     async def load(asking: Actor) -> Shown:
         page = PageAsked(MOST, cursor, filters=mark_of(asked))
-        return await desk.services.events.page(asking, event_words.wanted(asked), page)
+        return await desk.services.events.page(asking, wanted, page)
 
     may_rule = actor.may(Permission.EDIT_RULES)
     attributes = {"tabindex": "0", "role": "region", "aria_label": say("Events")}
     if not cursor:  # what is older has come to rest
-        attributes |= {"data_follow": "events", "data_asked": json.dumps(asked)}
+        span = {"start": _ms(wanted.start), "end": _ms(wanted.end)}
+        attributes |= {"data_follow": "events", "data_asked": json.dumps(asked | span)}
         attributes |= {"data_words": _words(may_rule)}
     with box("div", "stream", **attributes) as stream:
         part = Part(desk, load, lambda shown: _draw(shown, asked, may_rule))
     await part.show()
     if not cursor:
         _Stream(desk, part, load, waiting).held_by(hold, stream)
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else epoch_ms(at)
 
 
 def _words(may_rule: bool) -> str:
@@ -162,15 +171,18 @@ def _chip(words: str, target: str, here: bool) -> None:
     Text(capital(say(words)), "a", "chip", href=target, aria_current="true" if here else None)
 
 
-def _fields(asked: Mapping[str, str]) -> None:
+def _fields(asked: Mapping[str, str], zone: ZoneInfo) -> None:
     with box("form", "filter-row", method="get", action="/events", role="search"):
         for name in ("group", "severity"):
             Text("", "input", type="hidden", name=name, value=asked[name])
         for name, label in FIELDS.items():
             _field(name, say(label), asked[name], "search")
-        _field("from", say("From"), asked["from"], "date")
-        _field("to", say("To"), asked["to"], "date")
+        for name, label in (("from", say("From")), ("to", say("To"))):
+            with box("label"):
+                Text(label, classes="meta", aria_hidden="true")
+                _field(name, label, asked[name], "date")
         Text(say("Filter"), "button", "btn", type="submit")
+        Text(say("00:00 to 24:00 in {zone}", zone=zone.key), classes="meta")
 
 
 def _field(name: str, label: str, value: str, kind: str) -> None:

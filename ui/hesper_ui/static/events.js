@@ -58,8 +58,8 @@
 
   const matches = (event) =>
     ["group", "severity", "code", "meter", "gateway", "area"].every((name) => !asked[name] || event[name] === asked[name]) &&
-    (!asked.from || event.occurred_at.slice(0, 10) >= asked.from) &&
-    (!asked.to || event.occurred_at.slice(0, 10) <= asked.to);
+    (asked.start === null || Date.parse(event.occurred_at) >= asked.start) &&
+    (asked.end === null || Date.parse(event.occurred_at) < asked.end);
 
   // The list is asked for again: at once, then seldom; one that stands, not before a rush is over.
   function again() {

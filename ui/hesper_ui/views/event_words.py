@@ -1,10 +1,12 @@
 """Events as a page asks for them and shows them."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from hesper_ui.services import EventFilter, EventRow, Invalid, cell, title_of
+from hesper_ui.views.load_profile import day_of, window_of
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.wording import capital, retold
 from hesper_ui.words import later, say
@@ -35,13 +37,14 @@ def asked(query: Mapping[str, str]) -> dict[str, str]:
     found = {name: query.get(name, "").strip()[:_LONGEST] for name in ASKED}
     if found["group"] not in ("", *GROUPS) or found["severity"] not in ("", *SEVERITIES):
         raise Invalid(say("There is no such filter."))
-    wanted(found)
+    for name in ("from", "to"):
+        day_of(found[name])
     return found
 
 
-def wanted(found: Mapping[str, str]) -> EventFilter:
-    """Returns the filter that an address asks for; both days are included, in UTC."""
-    last = _day(found["to"])
+def wanted(found: Mapping[str, str], zone: ZoneInfo) -> EventFilter:
+    """Returns the filter that an address asks for; both days are included, by a zone's calendar."""
+    first, last = day_of(found["from"]), day_of(found["to"])
     return EventFilter(
         group=found["group"] or None,
         code=found["code"] or None,
@@ -49,8 +52,8 @@ def wanted(found: Mapping[str, str]) -> EventFilter:
         meter=found["meter"] or None,
         gateway=found["gateway"] or None,
         area=found["area"] or None,
-        start=_day(found["from"]),
-        end=None if last is None else last + timedelta(days=1),
+        start=None if first is None else datetime.fromtimestamp(window_of(first, zone)[0], UTC),
+        end=None if last is None else datetime.fromtimestamp(window_of(last, zone)[1], UTC),
     )
 
 
@@ -86,12 +89,3 @@ def csv_lines(rows: Iterator[EventRow]) -> Iterator[list[str]]:
     yield list(CSV_COLUMNS)
     for row in rows:
         yield csv_row(row)
-
-
-def _day(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    except ValueError:
-        raise Invalid(say("A day is written like 2026-11-21.")) from None
