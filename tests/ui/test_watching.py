@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from console_double.people import Console, press, texts, until
+from hesper_cloud.paging import BadPage
 from hesper_ui.pages import events, rule_trial
 from hesper_ui.services import Actor, Role
 from sqlalchemy.exc import OperationalError
@@ -37,6 +38,19 @@ async def test_events_are_filtered_by_group_and_wait_while_one_reads(console):
         await user.should_see("A day is written like 2026-11-17.", retries=20)
         await user.open("/events?to=9999-12-31")
         await user.should_see("A day is written like 2026-11-17.", retries=20)
+
+
+async def test_a_place_in_another_list_is_refused_and_the_page_does_not_wait_for_ever(
+    console, monkeypatch
+):
+    async def page(*_told):
+        raise BadPage("this cursor is not one that this list gave; begin again without it")
+
+    monkeypatch.setattr(console.services.events, "page", page)
+    async with console.person("vera") as user:
+        await user.open("/events?cursor=of-another")
+        await user.should_see("This page could not be loaded", retries=20)
+        assert "This cursor is not one that this list gave" in texts(user)
 
 
 async def test_days_of_events_are_those_of_the_utilitys_calendar(console, monkeypatch):

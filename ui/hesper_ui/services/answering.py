@@ -1,11 +1,14 @@
-"""A store or database that does not answer, as a refusal that a page can show."""
+"""What is no refusal of a service as one that a page can show: a store or database that does not
+answer, and an address with a place in a list that is not of this list."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hesper_cloud.services.errors import Unavailable
+from hesper_cloud.paging import BadPage
+from hesper_cloud.services.errors import Invalid, Unavailable
 from hesper_cloud.stores.errors import StoreError
+from hesper_cloud.worded import told_by
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hesper_ui.words import later
@@ -20,13 +23,16 @@ _DATABASE = later("The database does not answer. The log of hesper-cloud run say
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Makes a refusal of what a store or database that is away raises.
+    """Makes a refusal of what a store or database that is away raises, and a list of its cursor.
 
     Raises:
+        Invalid: the cursor is of another list or question; its text says so.
         Unavailable: one of them does not answer; the log has its own words.
     """
     try:
         yield
+    except BadPage as error:
+        raise Invalid(told_by(error)) from error
     except StoreError as error:
         _log.warning("the store of readings does not answer a page: %s", error)
         raise Unavailable(_STORE) from error
