@@ -1,7 +1,7 @@
 """Pages and dialogs in NiceGUI's user simulation: what a person sees and can do."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import httpx
 import pytest
@@ -390,4 +390,21 @@ async def test_a_service_level_leads_to_who_missed_it(console):
         await user.should_see("3 meters missed it on 2026-11-20.", retries=20)
         assert "the meter did not answer" in texts(user)
         await user.open("/service-levels/messages?day=yesterday")
-        await user.should_see("A day is written like 2026-11-21.", retries=20)
+        await user.should_see("A day is written like 2026-11-17.", retries=20)
+
+
+async def test_before_a_day_is_over_nobody_is_said_to_have_kept_its_level(console, monkeypatch):
+    async def misses(*_told):
+        return []
+
+    monkeypatch.setattr(console.services.service_levels, "misses", misses)
+    today = lambda: (date(2026, 11, 21), "Pacific/Auckland")  # noqa: E731
+    monkeypatch.setattr(console.services.reports, "today", today)
+    async with console.person("vera") as user:
+        for day, words in (("20", "Nobody missed it"), ("21", "This day is not over.")):
+            await user.open(f"/service-levels/daily?day=2026-11-{day}")
+            await user.should_see(words, retries=20)
+        await user.open("/quality")
+        await user.should_see("2026-11-21", retries=20)
+        days = [line for line in texts(user).splitlines() if line.startswith("2026-11-")]
+        assert days[0] == "2026-11-21", "the first chip is the day that it is for the utility"

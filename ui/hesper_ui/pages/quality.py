@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -25,8 +25,9 @@ from hesper_ui.elements import (
 )
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import QUALITY, Place
-from hesper_ui.services import Actor, DayQuality, EditRow, FailedCheck, Invalid, Permission
+from hesper_ui.services import Actor, DayQuality, EditRow, FailedCheck, Permission
 from hesper_ui.views import quality
+from hesper_ui.views.load_profile import day_of
 from hesper_ui.views.wording import MISSING, grouped, plural
 from hesper_ui.words import say
 
@@ -48,13 +49,13 @@ EDITS = Columns(
 
 async def build(desk: Desk, _actor: Actor, args: PageArguments) -> None:
     """Builds the list of the worst meters of a day, yesterday if none is asked for."""
-    day = _day(args.query_parameters.get("day", ""))
+    today, _ = desk.services.reports.today()
+    day = day_of(args.query_parameters.get("day", "")) or today - timedelta(days=1)
     with box("div", "page-head"), box("div", "titles"):
         Text(say("Readings quality"), "h1", tabindex="-1")
         words = "Days are validated as they fill; a score of 100 means that nothing is doubtful."
         Text(say(words), "p", "meta")
     with box("nav", "chips", aria_label=say("Days")):
-        today = datetime.now(UTC).date()
         for back in range(7):
             each = today - timedelta(days=back)
             here = "true" if each == day else None
@@ -67,15 +68,6 @@ async def build(desk: Desk, _actor: Actor, args: PageArguments) -> None:
     part = Part(desk, load, _draw_worst)
     await part.show()
     look_every(30.0, part.refresh)
-
-
-def _day(text: str) -> date:
-    if not text:
-        return datetime.now(UTC).date() - timedelta(days=1)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(say("A day is written like 2026-11-21.")) from None
 
 
 def _draw_worst(rows: Sequence[DayQuality]) -> None:

@@ -1,7 +1,6 @@
 """Service levels: what was promised, what was reached, and who missed it and why."""
 
 from collections.abc import Sequence
-from datetime import date
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -23,8 +22,9 @@ from hesper_ui.elements import (
 )
 from hesper_ui.part import Part, look_every
 from hesper_ui.places import QUALITY, Place
-from hesper_ui.services import Actor, Invalid, LevelDay, Miss
+from hesper_ui.services import Actor, LevelDay, Miss
 from hesper_ui.views import doubts
+from hesper_ui.views.load_profile import day_of
 from hesper_ui.views.looks import level_state
 from hesper_ui.views.wording import MISSING, grouped, percent, plural
 from hesper_ui.words import say
@@ -58,7 +58,8 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
 
 async def build_day(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the list of the meters that missed a level on a day."""
-    level, day = args.path_parameters["level"], _day(args.query_parameters.get("day", ""))
+    level, (today, _) = args.path_parameters["level"], desk.services.reports.today()
+    day = day_of(args.query_parameters.get("day", "")) or today
     misses = await desk.services.service_levels.misses(actor, level, day)
     with box("div", "page-head"), box("div", "titles"):
         Text(level, "h1", tabindex="-1")
@@ -74,20 +75,16 @@ async def build_day(desk: Desk, actor: Actor, args: PageArguments) -> None:
     link(say("All service levels"), "/service-levels")
     if not misses:
         with box("section", "panel", aria_label=say("Misses")):
-            states.empty("Nobody missed it", "All that was due was stored in time.")
+            if day < today:
+                states.empty("Nobody missed it", "All that was due was stored in time.")
+            else:
+                states.empty("Nobody has missed it yet", "This day is not over.")
         return
     with panel(
         "Worst first",
         (say("the first {count}", count=MOST_MISSES) if len(misses) > MOST_MISSES else ""),
     ):
         table("Misses", MISSES, [_miss(each) for each in misses[:MOST_MISSES]])
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid("A day is written like 2026-11-21.") from None
 
 
 def _draw(rows: Sequence[LevelDay]) -> None:
