@@ -42,16 +42,20 @@ async def differing(association: Association, settings: Sequence[Setting]) -> st
 async def write(association: Association, settings: Sequence[Setting]) -> str:
     """Write settings in order and read all of them back; return what is wrong, or nothing.
 
+    Where the meter declines one, those before it stay written, and the text names them.
+
     Raises:
         WriteUncertain: the meter fell silent; nobody knows which of them it holds.
     """
     name = settings[0].name
     try:
-        for name, attribute, value in settings:
+        for count, (name, attribute, value) in enumerate(settings):
             try:
                 await association.set(attribute, value)
             except ServiceError as error:
-                return f"the meter declines {name}: {error}"
+                before = ", ".join(each.name for each in settings[:count])
+                written = f"; written before it: {before}" if before else ""
+                return f"the meter declines {name}: {error}{written}"
         names = await differing(association, settings)
     except MeterFailed as error:
         raise WriteUncertain(f"{name} was written, then: {error}") from error

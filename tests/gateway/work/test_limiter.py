@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 from hesper_dlms import axdr
+from hesper_dlms.apdu import CosemAttribute
+from hesper_dlms.errors import ServiceError
+from hesper_gateway.sessions.association import OwnAssociation
 from hesper_sim.objects.cosem_object import LIMITER
 from hesper_sim.objects.switching import DISCONNECT_SCRIPTS, LIMITER_NAME
 
@@ -101,3 +104,30 @@ async def test_nothing_to_write_is_rejected(works: Any) -> None:
     async with works.working():
         result = await works.result("limiter.write", approver="bob")
     assert (result.state, works.received) == ("rejected", 0)
+
+
+@pytest.mark.parametrize(
+    ("declined", "before"),
+    [
+        ((6, "duration over the threshold"), ""),
+        ((4, "threshold"), "duration over the threshold, duration under the threshold"),
+    ],
+)
+async def test_what_was_written_before_the_meter_declined_is_named(
+    works: Any, monkeypatch: pytest.MonkeyPatch, declined: tuple[int, str], before: str
+) -> None:
+    number, name = declined
+    write = OwnAssociation.set
+
+    async def set_or_decline(self: OwnAssociation, attribute: CosemAttribute, value: Any) -> None:
+        if attribute.attribute_id == number:
+            raise ServiceError(3)
+        await write(self, attribute, value)
+
+    monkeypatch.setattr(OwnAssociation, "set", set_or_decline)
+    async with works.working():
+        result = await works.result("limiter.write", **APPROVED)
+    told = f"the meter declines {name}: data-access-result 3"
+    told += f"; written before it: {before}" if before else ""
+    assert (result.state, result.detail) == ("failed", told)
+    assert (held(works, 6) is None) is (not before)
