@@ -135,15 +135,11 @@ class EnergyBook:
             return
         with self._lock, self._cursor() as cursor:
             cursor.register("worked", worked)
-            cursor.begin()
-            try:
-                fresh = written | {"workings": _numbered(cursor, worked, at)}
-                for name in _TABLES:
-                    self._replace(cursor, name, fresh.get(name))
-                cursor.commit()
-            except duckdb.Error:
-                cursor.rollback()
-                raise
+            cursor.begin()  # what is not committed goes with the cursor
+            fresh = written | {"workings": _numbered(cursor, worked, at)}
+            for name in _TABLES:
+                self._replace(cursor, name, fresh.get(name))
+            cursor.commit()
 
     @staticmethod
     def _replace(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | None) -> None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from hesper_cloud.api import request_ids
@@ -67,6 +67,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DataError, _no_value)
+    for away in (OperationalError, InterfaceError):
+        app.add_exception_handler(away, _no_database)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -119,6 +121,13 @@ async def _no_value(request: Request, _error: Exception) -> Response:
     _log.warning("request %s has a value that the database refuses", request_ids.of(request.scope))
     told = "a text with a NUL character, or a number that is too large, cannot be looked for"
     return problem(HTTPStatus.BAD_REQUEST, told)
+
+
+async def _no_database(request: Request, error: Exception) -> Response:
+    """Answers where the database is away, locked, or has no room left on its disk."""
+    _log.warning("the database fails request %s: %s", request_ids.of(request.scope), error)
+    told = "the database does not answer, or takes nothing; the log of hesper-cloud run says why"
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, told)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -17,10 +17,12 @@ from hesper_cloud import metrics
 from hesper_cloud.db.consumers import ConsumerTold
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.upserts import upsert
+from hesper_cloud.putting_off import PuttingOff
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
+_WHAT = "telling the registry how this consumer is"
 
 
 class Heartbeat:
@@ -45,6 +47,7 @@ class Heartbeat:
         self._clock = clock
         self._due_at = monotonic()
         self._retries = metrics.value(metrics.RETRIES)
+        self._putting_off = PuttingOff()
 
     def flush(self) -> None:
         """Tells it if it is time."""
@@ -63,7 +66,9 @@ class Heartbeat:
             with writing(self._engine) as session:
                 upsert(session, ConsumerTold, [{"instance": self._instance, **told}], list(told))
         except SQLAlchemyError as error:
-            log.warning("the registry does not hear how this consumer is: %s", error)
+            self._putting_off.because(_WHAT, error)
+        else:
+            self._putting_off.over(_WHAT)
 
     def end(self) -> None:
         """Takes the row away: this consumer is missed by nobody."""

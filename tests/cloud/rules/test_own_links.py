@@ -1,11 +1,14 @@
 """Broker, store or consumers away: one alert each, and meters are not called silent for it."""
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
+from full_disk import room_for
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Alert, ConsumerTold, Gateway, Meter
@@ -144,6 +147,22 @@ def test_an_alert_of_before_the_restart_is_cleared_by_the_next_process(hour: Hou
     hour.hears = True
     hour.passes(5)
     assert hour.open() == {}
+
+
+def test_a_registry_that_takes_nothing_is_said_once_and_once_that_it_does_again(
+    hour: Hour, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hour.heart.flush()
+    (grows,) = tmp_path.glob("hesper.db-wal")
+    with room_for(grows.stat().st_size):
+        for _ in range(100):
+            hour.now += timedelta(seconds=5)
+            hour.heart.flush()
+    hour.passes(10)
+    first, last = caplog.messages
+    assert first.startswith("telling the registry how this consumer is put off")
+    assert last.endswith("goes on; it was put off 100 times")
 
 
 def test_meters_are_not_silent_while_nothing_can_be_heard(hour: Hour) -> None:
