@@ -12,6 +12,8 @@ import typer
 import yaml
 from hesper_cloud import cli as cloud
 from hesper_cloud.api.application import PREFIX, create_app
+from hesper_cloud.db.authority_base import AuthorityBase
+from hesper_cloud.db.base import RegistryBase
 from hesper_cloud.settings import Settings
 from hesper_gateway import cli as gateway
 from hesper_gateway.config import GatewayConfig
@@ -196,6 +198,18 @@ def test_every_page_of_the_console_that_is_named_is_there() -> None:
     short = {"Quality": "Readings quality"}
     assert pages
     assert {short.get(each, each) for each in pages} <= titles
+
+
+def test_every_table_is_said_to_be_bounded_or_not() -> None:
+    bases = RegistryBase, AuthorityBase
+    chapter = page("operating.md").split("## What grows over the years")[1].split("\n## ")[0]
+    columns = zip(
+        *(re.split(r" ?\| ?", row)[2:4] for row in chapter.split("\n") if row[:1] == "|"),
+        strict=True,
+    )
+    for base, cells in zip(bases, columns, strict=True):
+        named = [name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)]
+        assert sorted(named) == sorted(base.metadata.tables)
 
 
 def test_every_section_of_settings_in_the_pages_is_one() -> None:
