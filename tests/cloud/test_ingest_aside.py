@@ -186,7 +186,7 @@ def test_who_brought_a_meter_first_is_not_believed_once_it_is_behind_another(ben
     bench.meter_of("M1", "gw-1")
     readings_in._owners.flush()
     bench.take(sealed(2, at=T0 + 1), "gw-2")
-    clock.now += 60
+    clock.now += 300
     readings_in._owners.flush()
     bench.take(sealed(3, at=T0 + 2), "gw-2")
     assert bench.quality("M1") == [0, 0, Quality.FOREIGN_GATEWAY]
@@ -200,7 +200,7 @@ def test_a_gateway_that_goes_on_is_told_of_again_and_each_one_by_itself(bench: B
     readings_in._owners = owners.Owners(bench.engine, readings_in._alarms, clock)
 
     def sent(sequence: int, gateway: str) -> list[str]:
-        clock.now += 60
+        clock.now += 300
         readings_in._owners.flush()
         bench.take(sealed(sequence, at=T0 + sequence), gateway)
         return [f"{alert.gateway} {alert.state}" for alert in bench.rows(registry.Alert)]

@@ -10,6 +10,7 @@ day after it was acknowledged, and comes again where the gateway goes on.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.db.alerting import Alert
-from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
 from hesper_cloud.rules.alerts import Alerts, Subject
@@ -33,7 +34,7 @@ from hesper_cloud.worded import worded
 RULE = f"{AREA}foreign_gateway"
 log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 5.0
-_LOOK_UP_S = 60.0
+_LOOK_UP_S = 300.0
 
 
 class Owners:
@@ -55,7 +56,7 @@ class Owners:
         self._look_up()
 
     def flush(self) -> None:
-        """Looks up each minute whose meters are whose, also undoubted ones, and what is told."""
+        """Looks up now and then whose meters are whose, also undoubted ones, and what is told."""
         self._seldom.turn(self._looked_up)
 
     def _looked_up(self) -> bool:
@@ -66,11 +67,12 @@ class Owners:
         return False
 
     def _look_up(self) -> None:
+        open_ = select(Alert.meter, Alert.gateway).where(Alert.rule == RULE, is_open())
+        owned = select(Meter.id, Meter.gateway_id)
         with reading(self._engine) as session:
-            rows = session.execute(select(Meter.id, Meter.gateway_id)).all()
-            open_ = select(Alert.meter, Alert.gateway).where(Alert.rule == RULE, is_open())
             self._told = {(str(meter), str(gateway)) for meter, gateway in session.execute(open_)}
-        self._of.update((meter, owner) for meter, owner in rows if owner is not None)
+            for some in session.execute(owned).partitions(PER_QUERY):
+                self._of.update((meter, sys.intern(owner)) for meter, owner in some if owner)
 
     def flags(self, gateway: str, block: Block) -> Integers | None:
         """Returns what to add to each row's quality; None where every meter is the gateway's."""
