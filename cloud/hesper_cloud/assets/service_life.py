@@ -194,9 +194,10 @@ def away(session: Session, meters: Sequence[str] | None = None) -> dict[str, Awa
     )
     columns = Meter.id, Meter.life, Meter.deleted_at
     query = select(*columns, went, came).outerjoin(AssetChange, of_meter).group_by(*columns)
-    query = query.where(or_(not_(lives.in_service()), Meter.id.in_(removed)))
     if meters is not None:
         query = query.where(Meter.id.in_(meters))
+        removed = removed.where(AssetChange.asset.in_(meters))  # by the index
+    query = query.where(or_(not_(lives.in_service()), Meter.id.in_(removed)))
     found = {
         meter: _away(deleted_at, went_at, came_at, is_in_service=life in lives.IN_SERVICE)
         for meter, life, deleted_at, went_at, came_at in session.execute(query)
