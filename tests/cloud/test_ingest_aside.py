@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hand_clock import HandClock
@@ -35,7 +36,8 @@ from hesper_contracts.quality import Quality
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.signing import Keyring, Signer
 from hesper_contracts.topics import Topics
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
+from sqlalchemy.exc import OperationalError
 
 EPOCH = "00112233445566ff"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
@@ -343,6 +345,49 @@ def test_a_batch_of_very_many_foreign_meters_is_looked_up_in_parts(bench: Bench)
     names = [f"M{number}" for number in range(260_000)]
     readings_in._owners._of.update(dict.fromkeys(names, "gw-1"))
     readings_in._owners._ask_again(names)
+
+
+def in_sections(sequence: int, meters: Sequence[str]) -> bytes:
+    """Returns a batch with a section for each meter."""
+    sections = [
+        Section(LOAD_PROFILE, T0, (ENERGY,), [MeterRows(meter, [T0 + sequence], [0], [0], [[1]])])
+        for meter in meters
+    ]
+    encoding, body = readings.encode(sections)
+    return batch.seal(Kind.READINGS, encoding, EPOCH, sequence, body)
+
+
+def test_the_registry_is_asked_once_of_the_meters_of_all_sections(bench: Bench) -> None:
+    """One statement a section held everybody up for seconds, a commit for each alert as well."""
+    names = [f"M{number}" for number in range(60)]
+    statements: list[str] = []
+    event.listen(bench.engine, "before_cursor_execute", lambda *found: statements.append(found[2]))
+    assert bench.take(in_sections(1, names), "gw-1")[0].verdict == "stored"
+    assert len(statements) < 10  # nobody knew of these meters
+    for name in names:
+        bench.meter_of(name, "gw-1")
+    bench.restart()
+    statements.clear()
+    assert bench.take(in_sections(2, names), "gw-2")[0].verdict == "stored"
+    assert len(statements) < 40
+    assert bench.quality("M59") == [0, Quality.FOREIGN_GATEWAY]
+    assert len(bench.rows(registry.Alert)) == 60
+
+
+def test_an_alert_that_could_not_be_written_is_told_by_the_next_try(bench: Bench) -> None:
+    bench.meter_of("M1", "gw-1")
+    bench.restart()
+    refused: list[str] = []
+
+    def locked_once(*found: Any) -> None:
+        if found[2].startswith("INSERT INTO alerts") and not refused:
+            refused.append(found[2])
+            raise OperationalError(found[2], {}, Exception("database is locked"))
+
+    event.listen(bench.engine, "before_cursor_execute", locked_once)
+    assert bench.take(sealed(1), "gw-2")[0].verdict == "stored"
+    assert [alert.meter for alert in bench.rows(registry.Alert)] == ["M1"]
+    assert refused
 
 
 def test_a_letter_that_fails_unforeseen_on_its_replay_stays_and_ends_nothing(

@@ -12,7 +12,8 @@ day after it was acknowledged, and comes again where the gateway goes on.
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 from hesper_contracts.events import Event
@@ -26,9 +27,9 @@ from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
-from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.tamper import AREA
-from hesper_cloud.stores.port import Block, Integers
+from hesper_cloud.stores.port import Block, Flags, Integers
 from hesper_cloud.worded import worded
 
 RULE = f"{AREA}foreign_gateway"
@@ -74,25 +75,28 @@ class Owners:
             for some in session.execute(owned).partitions(PER_QUERY):
                 self._of.update((meter, sys.intern(owner)) for meter, owner in some if owner)
 
-    def flags(self, gateway: str, block: Block) -> Integers | None:
-        """Returns what to add to each row's quality; None where every meter is the gateway's."""
-        owners = set(map(self._of.get, block.meters))
-        if None in owners:
-            self._learn([meter for meter in block.meters if meter not in self._of], gateway)
-            owners = set(map(self._of.get, block.meters))
-        if owners <= {gateway} and not self._told:
-            return None
-        self._ask_again([meter for meter in block.meters if self._of[meter] != gateway])
-        foreign = np.array([self._of[meter] != gateway for meter in block.meters], dtype=bool)
-        for meter, is_foreign in zip(block.meters, foreign, strict=True):
-            if is_foreign:
-                self._tell(meter, gateway)
-            elif (meter, gateway) in self._told:
-                self._take_back(meter, gateway)
-        if not foreign.any():
-            return None
-        marks: Integers = foreign[block.meter_index] * np.int64(Quality.FOREIGN_GATEWAY)
-        return marks
+    def flags(self, came: Sequence[tuple[str, Block]]) -> list[Integers | None]:
+        """Returns what to add to the quality of each row of blocks and their gateways.
+
+        None stands for a block of which every meter is the gateway's. However many blocks and
+        meters there are, the registry is asked once, and told once.
+        """
+        self._learn(came)
+        mine = ({gateway}.issuperset(map(self._of.get, b.meters)) for gateway, b in came)
+        if not self._told and all(mine):
+            return [None] * len(came)
+        self._ask_again(
+            [meter for gateway, b in came for meter in b.meters if self._of[meter] != gateway]
+        )
+        found = [
+            np.array([self._of[meter] != gateway for meter in b.meters], dtype=bool)
+            for gateway, b in came
+        ]
+        self._tell(came, found)
+        return [
+            each[b.meter_index] * np.int64(Quality.FOREIGN_GATEWAY) if each.any() else None
+            for each, (_, b) in zip(found, came, strict=True)
+        ]
 
     def _ask_again(self, meters: list[str]) -> None:
         """Asks the registry, where somebody may have moved a meter since."""
@@ -102,13 +106,20 @@ class Owners:
         if due:
             self._ask(due)
 
-    def _learn(self, fresh: list[str], gateway: str) -> None:
+    def _learn(self, came: Sequence[tuple[str, Block]]) -> None:
         """Takes in meters that were not heard of: since the start somebody may have entered them.
 
-        Those that the registry puts behind no gateway belong to the one that brings them.
+        Those that the registry puts behind no gateway belong to the one that brings them first.
         """
-        self._ask(fresh)
-        for meter in fresh:
+        fresh: dict[str, str] = {}
+        for gateway, block in came:
+            if not self._of.keys() >= set(block.meters):
+                for meter in block.meters:
+                    if meter not in self._of:
+                        fresh.setdefault(meter, gateway)
+        if fresh:
+            self._ask(list(fresh))
+        for meter, gateway in fresh.items():
             self._of.setdefault(meter, gateway)
 
     def _ask(self, meters: list[str]) -> None:
@@ -118,17 +129,34 @@ class Owners:
                 rows = session.execute(query).all()
                 self._of.update({meter: owner for meter, owner in rows if owner is not None})
 
-    def _tell(self, meter: str, gateway: str) -> None:
-        if (meter, gateway) not in self._told:
-            self._told.add((meter, gateway))
-            text = worded(
-                "Gateway {gateway} sends readings of meter {meter}, which is behind {other}: "
-                "moved, or planted.",
-                gateway=gateway,
-                meter=meter,
-                other=self._of[meter],
-            )
-            self._alerts.raise_(Subject(RULE, meter=meter, gateway=gateway), "critical", text)
+    def _tell(self, came: Sequence[tuple[str, Block]], foreign: Sequence[Flags]) -> None:
+        """Raises alerts of meters that are foreign, and clears those of meters that were moved.
+
+        They were moved to the gateway that the alert named. What could not be written is told with
+        the next try.
+        """
+        told: set[tuple[str, str]] = set()
+        over: set[tuple[str, str]] = set()
+        for (gateway, block), mask in zip(came, foreign, strict=True):
+            for meter, is_foreign in zip(block.meters, mask.tolist(), strict=True):
+                if is_foreign != ((meter, gateway) in self._told):
+                    (told if is_foreign else over).add((meter, gateway))
+        now = datetime.now(UTC)
+        self._alerts.settle(
+            [self._telling(meter, gateway, now) for meter, gateway in sorted(told)],
+            [(Subject(RULE, meter=meter, gateway=gateway), now) for meter, gateway in sorted(over)],
+        )
+        self._told = (self._told | told) - over
+
+    def _telling(self, meter: str, gateway: str, now: datetime) -> Telling:
+        text = worded(
+            "Gateway {gateway} sends readings of meter {meter}, which is behind {other}: "
+            "moved, or planted.",
+            gateway=gateway,
+            meter=meter,
+            other=self._of[meter],
+        )
+        return Telling(Subject(RULE, meter=meter, gateway=gateway), "critical", text, now)
 
     def foreign_stored(self, session: Session, gateway: str, event: Event) -> None:
         """Alarms: a gateway tells events of a meter that is behind another one."""
@@ -143,8 +171,3 @@ class Owners:
         )
         subject = Subject(RULE, meter=event.meter, gateway=gateway)
         self._alerts.raise_(subject, "critical", text, session=session)
-
-    def _take_back(self, meter: str, gateway: str) -> None:
-        """Clears the alert of a meter that was moved to the gateway it was told about."""
-        self._told.discard((meter, gateway))
-        self._alerts.clear(Subject(RULE, meter=meter, gateway=gateway))

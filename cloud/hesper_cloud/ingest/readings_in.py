@@ -225,7 +225,7 @@ class ReadingsIn:
             for decoded in fresh:
                 set_refused_aside(decoded.refused, decoded.message, self._aside)
             came = blocks_with_messages(fresh)
-            blocks = [self._prepared(block, message) for message, block in came]
+            blocks = self._prepared(came)
             gateways = [message.gateway for message, _ in came]
             together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
@@ -256,10 +256,15 @@ class ReadingsIn:
             found.append(rows)
         return found
 
-    def _prepared(self, block: Block, message: Message) -> Block:
-        kept = without_rows_out_of_time(block, message, self._aside)
-        foreign = until_stored(lambda: self._owners.flags(message.gateway, kept), self._stop)
-        return kept if foreign is None else replace(kept, quality=kept.quality | foreign)
+    def _prepared(self, came: Sequence[tuple[Message, Block]]) -> list[Block]:
+        kept = [without_rows_out_of_time(block, message, self._aside) for message, block in came]
+        senders = [message.gateway for message, _ in came]
+        pairs = list(zip(senders, kept, strict=True))
+        foreign = until_stored(lambda: self._owners.flags(pairs), self._stop)
+        return [
+            block if flags is None else replace(block, quality=block.quality | flags)
+            for block, flags in zip(kept, foreign, strict=True)
+        ]
 
     def _judged(self, whole: Joined, blocks: list[Block], now: int) -> Joined:
         """Judges a joined block, and hands its verdict on to the blocks it was made of."""
