@@ -15,7 +15,7 @@ from hesper_cloud.db.registry import Gateway, Meter, MeterProfile
 from hesper_cloud.ingest.contacts import Contacts
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_cloud.validation import dirty
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import OperationalError
 
 T0 = 1_790_000_100
@@ -71,6 +71,23 @@ def test_contact_moves_forward_and_never_back(engine: Engine) -> None:
     with reading(engine) as session:
         seen = session.get_one(Gateway, "gw-2").last_seen_at
     assert seen == datetime.fromtimestamp(T0 + 1000, UTC)
+
+
+def test_meters_with_a_second_of_their_own_each_take_some_statements_in_all(
+    engine: Engine,
+) -> None:
+    """A few octets may say so, and the registry is held as long as they take."""
+    times = {f"M{number}": T0 + number for number in range(900)}
+    statements: list[str] = []
+    contacts = Contacts(engine)
+    event.listen(engine, "before_cursor_execute", lambda *found: statements.append(found[2]))
+    for meter, at in times.items():
+        contacts.rows_committed(heard("gw-1", at, (meter,)))
+    contacts.flush(at_once=True)
+    assert len(statements) < 600
+    found = contacts_of(engine)
+    assert found.keys() == times.keys()
+    assert all(times[meter] - 3 <= at <= times[meter] for meter, at in found.items())
 
 
 def test_a_large_fleet_is_written_in_portions(

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
 AT_ONCE = 5000
+_MOST_TIMES = 250
 
 
 class Contacts:
@@ -144,10 +145,22 @@ def _set_later(
 
 
 def _by_time(times: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    """Returns names by their time, epoch seconds; each time costs a statement.
+
+    A batch may name a time for each of thousands of meters: neighbours are the earliest of them
+    then, so that nobody was heard later than it was.
+    """
     found: dict[int, list[str]] = {}
     for name, seconds in times:
         found.setdefault(seconds, []).append(name)
-    return found
+    ordered = sorted(found)
+    together = -(-len(ordered) // _MOST_TIMES)
+    if together <= 1:
+        return found
+    return {
+        ordered[place]: [name for at in ordered[place : place + together] for name in found[at]]
+        for place in range(0, len(ordered), together)
+    }
 
 
 def ensure_gateway(session: Session, gateway: str) -> None:
