@@ -30,6 +30,7 @@ from hesper_gateway.errors import LineDown, MeterFailed
 from hesper_gateway.lines.channel import StreamChannel, drive
 from hesper_gateway.lines.incoming_call import IncomingCall
 from hesper_gateway.lines.recognition import KnownMeters, asked_name, names_in
+from hesper_gateway.lines.serving import served
 from hesper_gateway.lines.whole_frames import WholeFrames
 
 log = logging.getLogger(__name__)
@@ -82,14 +83,9 @@ class DialIn:
             LineDown: the port cannot be listened on.
         """
         try:
-            server = await asyncio.start_server(self._answer, self._line.host, self._line.port)
-        except OSError as error:
-            raise LineDown(f"line {self._line.name}: cannot listen: {error.strerror}") from error
-        self.port = server.sockets[0].getsockname()[1]
-        self.listening.set()
-        try:
-            async with server:
-                await server.serve_forever()
+            async with served(self._line, self._answer) as self.port:
+                self.listening.set()
+                await asyncio.get_running_loop().create_future()
         finally:
             await self.aclose()
 

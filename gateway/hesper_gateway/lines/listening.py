@@ -13,6 +13,7 @@ from hesper_gateway.config import PushSerialLine, PushTcpLine, PushUdpLine
 from hesper_gateway.errors import LineDown
 from hesper_gateway.lines.channel import StreamChannel
 from hesper_gateway.lines.serial_port import SerialPort, open_port
+from hesper_gateway.lines.serving import served
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class TcpEar:
 
     def __init__(self, line: PushTcpLine) -> None:
         self._line = line
-        self._connections = 0
+        self._channels: set[StreamChannel] = set()
         self.port = line.port
         self.listening = asyncio.Event()
 
@@ -101,27 +102,26 @@ class TcpEar:
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             channel = StreamChannel(reader, writer)
-            if self._connections < self._line.connections_max:
+            if len(self._channels) < self._line.connections_max:
                 await self._listen(channel, new_sink)
             else:
-                lose(f"a connection came beside {self._connections} others")
+                lose(f"a connection came beside {len(self._channels)} others")
                 await channel.release(broken=True)
 
         try:
-            server = await asyncio.start_server(answer, self._line.host, self._line.port)
-        except OSError as error:
-            raise LineDown(f"line {self._line.name}: cannot listen: {error.strerror}") from error
-        self.port = server.sockets[0].getsockname()[1]
-        self.listening.set()
-        async with server:
-            await server.serve_forever()
+            async with served(self._line, answer) as self.port:
+                self.listening.set()
+                await asyncio.get_running_loop().create_future()
+        finally:
+            for channel in tuple(self._channels):
+                await channel.release(broken=True)
 
     async def _listen(self, channel: StreamChannel, new_sink: Callable[[], Sink]) -> None:
-        self._connections += 1
+        self._channels.add(channel)
         try:
             await self._hear(channel, new_sink())
         finally:
-            self._connections -= 1
+            self._channels.discard(channel)
             await channel.release(broken=False)
 
     async def _hear(self, channel: StreamChannel, sink: Sink) -> None:
