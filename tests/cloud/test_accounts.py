@@ -17,7 +17,7 @@ from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.sealing import Opener, SealBroken, Sealer
 from hesper_cloud.services.bundle import Services, assemble
-from hesper_cloud.services.errors import LoginRefused, NotAuthenticated, Unavailable
+from hesper_cloud.services.errors import LoginRefused, NotAuthenticated, Refused, Unavailable
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from sqlalchemy import insert
@@ -278,6 +278,18 @@ async def test_what_the_authority_did_not_answer_is_taken_back(services, head_en
         await asyncio.to_thread(head_end.authority.turn)
     assert (await again).state in {"queued", "sent"}
     assert len(head_end.commands()) == 1
+
+
+async def test_what_the_authority_refused_stays_refused_under_its_key(services, head_end, deciding):
+    ask = (Actor("ann", Role.OPERATOR), "HES12642984", "reconnect", "paid", "")
+    provision.disable_user(head_end.databases.authority, "ann")
+    with pytest.raises(Refused, match="disabled"):
+        await services.commands.request_relay(*ask, "key-1")
+    provision.add_user(head_end.databases.authority, "ann", "operator", ANN)
+    with pytest.raises(Refused, match="disabled"):
+        await services.commands.request_relay(*ask, "key-1")
+    assert head_end.commands() == []
+    assert (await services.commands.request_relay(*ask, "key-2")).requester == "ann"
 
 
 def test_no_error_of_the_database_tells_what_was_to_be_written(head_end):

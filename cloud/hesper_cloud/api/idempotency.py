@@ -2,10 +2,10 @@
 
 Who sends a key gets, for a day, the first answer again (`Idempotency-Replayed` says so), and waits
 for it where the first request still goes on: ten rapid clicks are one click. Only
-answers that made something are kept; after a refusal the same key may be tried again, and after a
-request that was cut off its repeat is told so and not carried out. An answer
-that holds a secret (``Cache-Control: no-store``) or is very long is not kept: its repeat is told
-that the request was carried out, and nothing else.
+answers that made something are kept; after a refusal the same key may be tried again (what the
+authority has refused it remembers, and refuses again), and after a request that was cut off its
+repeat is told so and not carried out. An answer that holds a secret (``Cache-Control: no-store``)
+or is very long is not kept: its repeat is told that the request was carried out, and nothing else.
 """
 
 import asyncio
