@@ -4,6 +4,7 @@ import hashlib
 from datetime import UTC, datetime
 
 import pytest
+from console_double.fleet import SCRIPT
 from console_double.server import Server
 from console_double.services import PASSWORD
 from hesper_contracts import jsonbody, manifest
@@ -113,6 +114,25 @@ def test_long_serials_and_states_are_never_cut(page: Page, server: Server) -> No
         expect(cell).to_be_visible()
         fits = "cell => cell.scrollWidth <= cell.clientWidth"
         page.wait_for_function(fits, arg=cell.element_handle())
+
+
+def test_the_longest_name_stays_in_its_place(page: Page, server: Server) -> None:
+    page.goto(f"{server.base}/customers")
+    page.get_by_role("button", name="Add a customer…").click()
+    page.get_by_label("Name (required)").fill(f"{'x' * 160} {SCRIPT}")
+    page.get_by_label("Account number (required)").fill("A-LONGEST")
+    page.get_by_label("Area").fill("North")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto(f"{server.base}/customers?search=A-LONGEST")
+    page.get_by_role("link", name="x" * 160).click()
+    change = page.get_by_role("button", name="Change…")
+    expect(change).to_be_visible()
+    fits = "width => document.scrollingElement.scrollWidth <= width"
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(fits, arg=width)
+    assert page.evaluate("window.pwned") is None
 
 
 def test_no_page_scrolls_for_nothing_nor_sideways_on_a_german_phone(
