@@ -2,21 +2,31 @@
 
 Files of imports and reports go after their days; the rows that tell of them stay, without the rows
 of people. What a process that was killed left half-made in those folders goes after a day, and so
-does all data of a person that nobody has fetched.
+does all data of a person that nobody has fetched. Events go where days are set for them, and what
+is known of their batches as what the store knows of its own.
 """
 
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, Select, delete, select, tuple_, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.engines import PER_QUERY, batched, reading, writing
 from hesper_cloud.db.long_jobs import UNENDED, LongJob
-from hesper_cloud.db.registry import ImportFile, ImportReject, Report, WebSession
+from hesper_cloud.db.registry import (
+    BatchSeen,
+    Event,
+    ImportFile,
+    ImportReject,
+    Report,
+    WebSession,
+)
+from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.folders import ids as import_ids
 from hesper_cloud.reports.folders import SPOOL, folder_of
@@ -31,10 +41,17 @@ _HALF_MADE = timedelta(days=1)
 class CleanUp:
     """Removes what is over; a turn that was interrupted is made good by the next."""
 
-    def __init__(self, registry: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        registry: Engine,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        giving_way: GivesWay = NO_RESTS,
+    ) -> None:
         self._registry = registry
         self._settings = settings
         self._clock = clock
+        self._giving_way = giving_way
 
     def turn(self) -> None:
         """Cleans up once."""
@@ -45,6 +62,31 @@ class CleanUp:
         self._reports(now - timedelta(days=kept.report_days))
         self._half_made(now - _HALF_MADE)
         self._persons(now - _HALF_MADE)
+        if kept.event_days:
+            self._stored(now - timedelta(days=kept.event_days), Event.stored_at, Event.id)
+        seen_days = timedelta(days=self._settings.store.retention.batch_days)
+        key = BatchSeen.gateway, BatchSeen.epoch, BatchSeen.sequence
+        self._stored(now - seen_days, BatchSeen.stored_at, *key)
+
+    def _stored(
+        self,
+        before: datetime,
+        stored_at: InstrumentedAttribute[datetime],
+        *key: InstrumentedAttribute[Any],
+    ) -> None:
+        """Removes rows that were stored before a moment, a part at a time: there may be millions.
+
+        Args:
+            before: The moment.
+            stored_at: The column that says when.
+            key: The columns of the primary key.
+        """
+        oldest = select(*key).where(stored_at < before).limit(PER_QUERY)
+        part = delete(stored_at.class_).where(tuple_(*key).in_(oldest))
+        for _ in self._giving_way.portions(repeat(None)):
+            with writing(self._registry) as session:
+                if session.connection().execute(part).rowcount < PER_QUERY:
+                    return
 
     def _imports(self, before: datetime) -> None:
         """Lets go of files, those excepted whose rows a job still enters; the files go last."""

@@ -197,6 +197,7 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
     republish_days = RepublishDays(outlet, settings, shelf, sources.clock)
     tending = Tending(sources.store, alerts, sources.clock, sources.captures)
     others = Job("values of other consumers", OTHERS_EVERY_S, _of_others(sources))
+    cleaning = CleanUp(sources.registry, settings, sources.clock, giving_way)
     archive = ArchiveKeeping(
         settings.store.retention, sources.store, sources.registry, sources.clock
     )
@@ -204,7 +205,7 @@ def slow_jobs(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> list[
         *([] if is_ours_alone(settings.store) else [others]),
         Job("list of erasures", MINUTE_S, remembering.turn),
         Job("backups", BACKUPS_EVERY_S, keeping.turn),
-        Job("clean-up", DAY_S, CleanUp(sources.registry, settings, sources.clock).turn),
+        Job("clean-up", DAY_S, cleaning.turn),
         Job("rules", RULES_EVERY_S, _rules(sources, alerts)),
         Job("service levels", SERVICE_LEVELS_EVERY_S, levels.turn),
         Job("exports", MINUTE_S, _exports(sources, shelf, alerts).turn),

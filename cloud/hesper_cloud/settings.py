@@ -114,7 +114,7 @@ class RetentionSettings(_Section):
 
     raw_days: int = Field(default=0, ge=0)  # readings as they came; 0: for ever
     archive: str = ""  # where they go before they leave: a folder, or an address for fsspec
-    batch_days: int = Field(default=400, ge=1)  # ids of stored batches (DuckDB)
+    batch_days: int = Field(default=400, ge=1)  # ids of stored batches (DuckDB; of events)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

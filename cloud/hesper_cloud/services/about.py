@@ -67,6 +67,7 @@ class About:
         retention, web = settings.store.retention, settings.web
         return [
             Fact("retention", "readings", _readings(retention)),
+            Fact("retention", "events", _days(settings.clean_up.event_days)),
             Fact("retention", "ids of batches", _days(retention.batch_days)),
             Fact("web", "session", f"{web.session_hours} h"),
             Fact("web", "secure cookies", _secure_cookies(web)),

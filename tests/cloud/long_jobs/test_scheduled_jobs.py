@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud import jobs
+from hesper_cloud import cleaning, jobs
 from hesper_cloud.cleaning import PERSONS, CleanUp
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
+    BatchSeen,
+    Event,
     ImportFile,
     ImportReject,
     LongJob,
@@ -202,6 +204,36 @@ def test_the_clean_up_spares_a_file_whose_rows_are_being_entered(
     assert Folder(sources.settings.state, "a" * 32).original.exists() is is_kept
     with reading(registry) as session:
         assert (session.get_one(ImportFile, "a" * 32).removed_at is None) is is_kept
+
+
+@pytest.mark.parametrize("event_days", [0, 30])
+def test_events_go_after_their_days_and_ids_of_batches_after_theirs(
+    sources: Any, monkeypatch: pytest.MonkeyPatch, event_days: int
+) -> None:
+    monkeypatch.setattr(cleaning, "PER_QUERY", 2)
+    registry, now = sources.registry, datetime.now(UTC)
+    kept = sources.settings.clean_up.model_copy(update={"event_days": event_days})
+    settings = sources.settings.model_copy(update={"clean_up": kept})
+    with writing(registry) as session:
+        for number, days in enumerate((29, 31, 32, 33, 401, 402)):
+            stored_at = now - timedelta(days=days)
+            session.add(
+                Event(
+                    id=f"{days}", gateway="gw-1", code="power.up", severity="info", text="",
+                    occurred_at=now, stored_at=stored_at,
+                )
+            )  # fmt: skip
+            session.add(
+                BatchSeen(
+                    gateway="gw-1", epoch="00" * 8, sequence=number, digest="", stored_at=stored_at
+                )
+            )
+    CleanUp(registry, settings, lambda: now).turn()
+    with reading(registry) as session:
+        left = set(session.scalars(select(Event.id)))
+        sequences = session.scalars(select(BatchSeen.sequence).order_by(BatchSeen.sequence)).all()
+    assert left == ({"29"} if event_days else {"29", "31", "32", "33", "401", "402"})
+    assert sequences == [0, 1, 2, 3]
 
 
 def test_a_clean_up_that_was_killed_before_the_files_went_is_made_good(sources: Any) -> None:
