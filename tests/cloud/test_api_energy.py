@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import numpy as np
@@ -16,7 +18,7 @@ from hesper_cloud.aggregates.work import Work
 from hesper_cloud.api.application import create_app
 from hesper_cloud.app import now_utc
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import DataAccess, Request
+from hesper_cloud.db.registry import DataAccess, Meter, Request
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
@@ -351,6 +353,26 @@ async def test_bill_topology_and_balance(client, working):
     assert [(row["inflow_mwh"], row["losses_percent"]) for row in found] == [(2_400_000, 100.0)]
     missing = await client.get("/elements/x/balance", params=SPAN, headers=ann)
     assert missing.status_code == 404
+
+
+@pytest.mark.parametrize(("area", "zone"), [("islands", "Atlantic/Azores"), ("elsewhere", "UTC")])
+async def test_the_days_of_a_balance_are_those_of_its_meters(
+    client, working, services, monkeypatch, area, zone
+):
+    """`tr-7` is the element's own name, and no area's."""
+    sources = services.sources
+    zones = {"zone": "UTC", "area_zones": {"islands": "Atlantic/Azores", "tr-7": "Asia/Tokyo"}}
+    validation = sources.settings.validation.model_copy(update=zones)
+    settings = sources.settings.model_copy(update={"validation": validation})
+    monkeypatch.setattr(services.energy, "_sources", replace(sources, settings=settings))
+    with writing(sources.registry) as session:
+        session.get_one(Meter, METER).area = area
+    cleo, ann = await bearer(client, "cleo"), await bearer(client, "ann")
+    assert (await client.put("/topology", content=GRID, headers=cleo)).status_code == 200
+    span = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-03T00:00:00Z", "step": "day"}
+    found = await get(client, ann, "/elements/tr-7/balance", **span)
+    midnight = datetime(2026, 6, 2, tzinfo=ZoneInfo(zone))
+    assert datetime.fromisoformat(found[-1]["from"]) == midnight
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -21,7 +22,7 @@ from hesper_cloud.aggregates.topology import Topology, TopologyError
 from hesper_cloud.assets import grid
 from hesper_cloud.assets.history import By
 from hesper_cloud.db.energy import OutsideSeries
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound
@@ -128,7 +129,8 @@ class Energy:
     ) -> list[Balance]:
         """Returns what flowed into an element, what its customers took, and the losses.
 
-        Of an element with a single customer it is a look at that one's data.
+        Days and months are those of its meters; where these are of several zones, the house's. Of
+        an element with a single customer it is a look at that one's data.
 
         Raises:
             NotFound: there is no such element.
@@ -142,7 +144,7 @@ class Energy:
         meters = {place.meter for place in known.places if place.element in below}
         if await asyncio.to_thread(seen_meters, self._sources.registry, actor, meters) != meters:
             raise NotFound(worded("there is no element {element!r}", element=element))
-        zone = self._sources.settings.validation.zone_of(element)
+        zone = await asyncio.to_thread(self._zone_below, sorted(meters))
         span = (epoch(start), epoch(end))
         for meter in sorted(known.alone(element, start, end)):
             looked_at(self._sources, actor, "balance", meter, span)
@@ -224,6 +226,17 @@ class Energy:
     async def _note(self, actor: Actor, action: str, subject: str, after: str) -> None:
         payload = {"action": action, "subject": subject, "after": after}
         await self._link.ask(actor, "audit.note", payload, f"{action}-{uuid.uuid4().hex}")
+
+    def _zone_below(self, meters: Sequence[str]) -> ZoneInfo:
+        """Returns the zone that the days of some meters have in common, else the house's."""
+        validation = self._sources.settings.validation
+        with reading(self._sources.registry) as session:
+            zones = {
+                validation.zone_of(area)
+                for some in batched(meters)
+                for area in session.scalars(select(Meter.area).where(Meter.id.in_(some)).distinct())
+            }
+        return zones.pop() if len(zones) == 1 else validation.zone_of(None)
 
     def _zone(self, meter: str) -> ZoneInfo:
         """Returns the zone of a meter's days.
