@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from full_disk import room_for
+from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.stores import duckdb_file
 from hesper_cloud.stores.blocks import block_of
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -273,6 +276,40 @@ def test_stored_sequences_are_intervals() -> None:
     assert [n for n in range(15) if BatchId("gw", EPOCH, n) in stored] == [0, *range(4, 13)]
     assert BatchId("gw", "f" * 16, 5) not in stored
     assert BatchId("other", EPOCH, 5) not in stored
+
+
+@pytest.mark.parametrize("kind", ["store", "book"])
+def test_what_is_closed_while_somebody_reads_gives_the_answer_and_opens_again(
+    tmp_path: Path, kind: str
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def held(number: int) -> int:
+        began.set()
+        go_on.wait(60)
+        return number
+
+    def opened() -> tuple[Any, Any]:
+        if kind == "book":
+            book = EnergyBook(tmp_path / "energy.duckdb")
+            return book, book._cursor
+        store = DuckDbStore(tmp_path / "readings.duckdb")
+        return store, store._file.cursor
+
+    def read(cursor_of: Any) -> int:
+        with cursor_of() as cursor:
+            cursor.create_function("held", held, ["BIGINT"], "BIGINT")
+            return int(cursor.execute("SELECT held(7)").fetchall()[0][0])
+
+    first, cursor_of = opened()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(read, cursor_of)
+        assert began.wait(60)
+        first.close()
+        go_on.set()
+        assert answer.result() == 7
+    again, _ = opened()
+    again.close()
 
 
 def test_readers_are_not_disturbed_by_a_writer(store: DuckDbStore) -> None:

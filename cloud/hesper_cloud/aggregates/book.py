@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from hesper_cloud.stores import duckdb_backup
-from hesper_cloud.stores.duckdb_file import unavailable, usual_memory_mib
+from hesper_cloud.stores.duckdb_file import let_go, unavailable, usual_memory_mib
 from hesper_cloud.stores.port import StoreUnavailable
 
 Row = tuple[Any, ...]
@@ -119,9 +119,9 @@ class EnergyBook:
             raise unavailable(path, error) from error
 
     def close(self) -> None:
-        """Writes the log into the file and closes it, if nobody else has it open."""
+        """Writes the log into the file and closes it, if nobody else has it open or reads."""
         with self._lock:
-            self._connection.close()
+            let_go(self._connection)
 
     def replace(self, worked: pa.Table, written: dict[str, pa.Table], at: datetime) -> None:
         """Puts new rows in the place of all that is there for some meters' days.

@@ -136,7 +136,7 @@ class DuckDbFile:
         """Commits at the end; whatever goes wrong leaves no transaction behind."""
         with self.lock:
             if not self._sound:
-                self.connection.close()
+                let_go(self.connection)
                 self._open()
             elif self.grown >= _RENEW_ROWS:
                 self._renew()
@@ -232,9 +232,9 @@ class DuckDbFile:
             raise StoreUnavailable(str(damage)) from damage
 
     def close(self) -> None:
-        """Writes the log into the file and closes it."""
+        """Writes the log into the file and closes it, once nobody reads any more."""
         with self.lock:
-            self.connection.close()
+            let_go(self.connection)
 
 
 def unavailable(path: Path, error: Exception) -> StoreUnavailable:
@@ -249,6 +249,17 @@ def usual_memory_mib() -> int:
     By itself DuckDB keeps all that it has written in memory, up to four fifths of the machine's.
     """
     return min(max(usable_octets() >> 22, _LEAST_MEMORY_MIB), _MOST_MEMORY_MIB)
+
+
+def let_go(connection: duckdb.DuckDBPyConnection) -> None:
+    """Closes a connection; whoever reads with a cursor of it goes on, and then the file is closed.
+
+    DuckDB 2 raises where somebody does, and has closed the connection nevertheless.
+    """
+    try:
+        connection.close()
+    except duckdb.OperationalError as error:
+        log.info("a database is closed while it is read: %s", error)
 
 
 def attached(path: Path, memory_mib: int) -> duckdb.DuckDBPyConnection:
