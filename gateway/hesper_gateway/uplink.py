@@ -194,17 +194,8 @@ class Uplink:
         )
         self._leaving.clear()
         async with broker_link.client(self._account, will) as client:
-            topics = self._identity.topics
-            down = topics.every_down(self._identity.gateway)
-            await broker_link.subscribe(client, down, topics.every_cloud_status())
-            await self._tell_status(client, "online")
-            if self._account.shown is not None:
-                self._account.shown.taken()
-            self._client = client
-            self._window.wake()
-            self.connected.set()
-            log.info("broker reached")
             try:
+                await self._greet(client)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._receive(client), name="uplink-receive")
                     tasks.create_task(self._send(client), name="uplink-send")
@@ -213,6 +204,19 @@ class Uplink:
             except asyncio.CancelledError:
                 await self._farewell(client)
                 raise
+
+    async def _greet(self, client: aiomqtt.Client) -> None:
+        """Subscribes, and says that the gateway is there."""
+        topics = self._identity.topics
+        down = topics.every_down(self._identity.gateway)
+        await broker_link.subscribe(client, down, topics.every_cloud_status())
+        await self._tell_status(client, "online")
+        if self._account.shown is not None:
+            self._account.shown.taken()
+        self._client = client
+        self._window.wake()
+        self.connected.set()
+        log.info("broker reached")
 
     async def _send(self, client: aiomqtt.Client) -> None:
         clock = asyncio.get_running_loop().time

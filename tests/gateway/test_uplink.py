@@ -203,6 +203,24 @@ async def test_status_is_retained_and_the_last_will_says_offline(
         await later.until(lambda c: states(c) == ["offline"])
 
 
+async def test_one_that_ends_before_the_broker_has_answered_its_status_is_offline(
+    broker: Broker, outbox: Outbox, cloud_on: CloudOn
+) -> None:
+    telling = asyncio.Event()
+
+    def told(state: Presence) -> GatewayStatus:
+        if state == "online":
+            telling.set()
+        return presence(state)
+
+    async with uplink_on(broker.port, outbox) as uplink:
+        uplink._ears.status = told
+        await telling.wait()
+        assert not uplink.connected.is_set()
+    async with cloud_on(broker.port) as later:
+        await later.until(lambda c: states(c) == ["offline"])
+
+
 async def test_what_came_while_away_is_delivered(
     broker: Broker, outbox: Outbox, cloud_on: CloudOn
 ) -> None:
