@@ -63,3 +63,20 @@ def test_a_benchmark_prints_json_or_a_table(
     assert json.loads(capsys.readouterr().out) == only
     report.run("sim", as_json=False)
     assert "60,000" in capsys.readouterr().out
+
+
+def test_a_narrow_table_cuts_no_figure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "cpu: head end: store's threads, web, jobs under way (28%)"
+    peer = ("its own lines", 71_000.0)
+    found = [
+        rows.row("ingest.columnar.influx", 1_058_000.0, "readings/s", 1_000_000.0, peer=peer),
+        rows.row(name, 1.5, "s/million"),
+    ]
+    monkeypatch.setattr(sim, "run", lambda: found)
+    monkeypatch.setenv("COLUMNS", "70")
+    report.run("sim", as_json=False)
+    shown = capsys.readouterr().out
+    assert all(each in shown for each in ("1,058,000", "≥ 1,000,000", "71,000", "1.5"))
+    assert "…" not in shown

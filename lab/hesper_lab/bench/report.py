@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hesper_lab.bench.rows import Row
 
@@ -38,20 +38,34 @@ def run(name: str, arguments: Sequence[str] = (), *, as_json: bool) -> None:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("what", "value", "unit", "target", "peer", "its value", "times better")
-    for name in ("value", "target", "its value", "times better"):
-        next(column for column in table.columns if column.header == name).justify = "right"
-    table.columns[0].no_wrap = True
-    for row in rows:
-        wanted = "" if row["target"] is None else f"{_SIGNS[row['better']]} {_cell(row['target'])}"
-        peer = (row["peer"], row["peer_value"], row["ratio"])
-        table.add_row(row["name"], _cell(row["value"]), row["unit"], wanted, *map(_cell, peer))
+    """Return a table that gives way in its words, never in its figures."""
+    table = Table("what", Column("value", justify="right", no_wrap=True), "unit")
+    shown = [[row["name"], _cell(row["value"]), row["unit"]] for row in rows]
+    if any(row["target"] is not None for row in rows):
+        table.add_column("target", justify="right", no_wrap=True)
+        shown = [[*cells, _target(row)] for cells, row in zip(shown, rows, strict=True)]
+    if any(row["peer"] is not None for row in rows):
+        table.add_column("beside")
+        shown = [[*cells, _beside(row)] for cells, row in zip(shown, rows, strict=True)]
+    for column in table.columns:
+        column.overflow = "fold"
+    for cells in shown:
+        table.add_row(*cells)
     return table
 
 
-def _cell(value: float | str | None) -> str:
+def _target(row: Row) -> str:
+    return "" if row["target"] is None else f"{_SIGNS[row['better']]} {_cell(row['target'])}"
+
+
+def _beside(row: Row) -> str:
+    """Return what a peer reached in the same run, and how many times better ours is."""
+    if row["peer"] is None:
+        return ""
+    return f"{row['peer']}: {_cell(row['peer_value'])} (×{_cell(row['ratio'])})"
+
+
+def _cell(value: float | None) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return value
     return f"{value:,.0f}" if value >= _WHOLE_FROM else f"{value:,.1f}"
