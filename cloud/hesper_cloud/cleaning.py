@@ -91,13 +91,13 @@ class CleanUp:
     def _imports(self, before: datetime) -> None:
         """Lets go of files, those excepted whose rows a job still enters; the files go last."""
         query = (
-            select(ImportFile)
+            select(ImportFile.id)
             .outerjoin(LongJob, LongJob.id == ImportFile.job_id)
             .where(ImportFile.removed_at.is_(None), ImportFile.brought_at < before)
             .where(LongJob.state.is_(None) | LongJob.state.not_in(UNENDED))
         )
         with writing(self._registry) as session:
-            over = [row.id for row in session.scalars(query)]
+            over = session.scalars(query).all()
             for some in batched(over):
                 brought = update(ImportFile).where(ImportFile.id.in_(some))
                 session.execute(brought.values(removed_at=self._clock()))
