@@ -1,8 +1,9 @@
 """What ``./hesper test`` runs: the system's programs, the quick checks, then the tests.
 
 Every step tells itself in one line on stderr, a failing one with all it has to say; a later step
-runs even when an earlier one failed. Pytest comes last, the failed tests and its closing line are
-the last lines printed, so that whoever reads only the end of a log reads what is wrong.
+runs even when an earlier one failed. The checks go beside the search for programs, a long one
+beside the tests. The failed tests and pytest's closing line are the last lines printed, so that
+whoever reads only the end of a log reads what is wrong.
 """
 
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -37,10 +39,33 @@ QUICK: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
 )
+LONG = ("types",)
+"""Checks that the tests do not wait for; told before them if done by then, else after them."""
 _WORKERS_PER_CORE = 2  # a third of the time is spent waiting for brokers, meters and browsers
 _MOST_WORKERS = 4  # each starts brokers, databases and browsers of its own
 _TAIL_OCTETS = 8192
 _CHUNK_OCTETS = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check said, and how long it took."""
+
+    command: Sequence[str]
+    status: int
+    said: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """How pytest ended: what it said on stderr, the tests that failed, and its closing line."""
+
+    status: int
+    said: str
+    failed: Sequence[str]
+    closing: Sequence[str]
+    took_s: float
 
 
 @dataclass(slots=True)
@@ -72,15 +97,22 @@ def run(arguments: list[str], checks: Sequence[tuple[str, tuple[str, ...]]] = QU
     """
     progress = Progress(Console(stderr=True))
     environment = dict(os.environ)
-    for wanted in PROGRAMS:
-        _bring(wanted, environment, progress)
-    for name, command in checks:
-        _check(name, command, environment, progress)
-    closing = _tests(arguments, environment, progress)
+    with ThreadPoolExecutor() as beside:
+        under_way = {name: beside.submit(_check, command) for name, command in checks}
+        for wanted in PROGRAMS:
+            _bring(wanted, environment, progress)
+        early = [name for name, check in under_way.items() if name not in LONG or check.done()]
+        for name in early:
+            _tell(name, under_way.pop(name).result(), progress)
+        tested = _tests(arguments, environment)
+        for name, check in under_way.items():
+            _tell(name, check.result(), progress)
+    _tell_tests(tested, progress)
     if progress.failed:
         progress.screen.print(f"[red]failed: {', '.join(progress.failed)}[/]", highlight=False)
-    if closing:
-        print(closing, flush=True)  # noqa: T201 - the count is this command's result
+    if under_way or tested.said or progress.failed:
+        for line in tested.closing:
+            print(line, flush=True)  # noqa: T201 - the count is this command's result
     return 1 if progress.failed else 0
 
 
@@ -110,32 +142,31 @@ def _extend(environment: dict[str, str], name: str, places: str) -> None:
     environment[name] = os.pathsep.join([*known, *added])
 
 
-def _check(
-    name: str, command: Sequence[str], environment: Mapping[str, str], progress: Progress
-) -> None:
+def _check(command: Sequence[str]) -> Checked:
+    """Run a check to its end and keep what it says."""
     started = time.monotonic()
-    with progress.screen.status(name):
-        done = subprocess.run(
-            [BIN / command[0], *command[1:]],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-    took = f"{time.monotonic() - started:.1f} s"
-    if done.returncode == 0:
-        progress.passed(name, f"{' '.join(command)}, {took}")
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Checked(command, done.returncode, done.stdout, time.monotonic() - started)
+
+
+def _tell(name: str, checked: Checked, progress: Progress) -> None:
+    told = " ".join(checked.command)
+    if checked.status == 0:
+        progress.passed(name, f"{told}, {checked.took_s:.1f} s")
         return
-    progress.fail(name, f"{' '.join(command)}, exit {done.returncode}, {took}")
-    progress.screen.out(done.stdout, highlight=False)
+    progress.fail(name, f"{told}, exit {checked.status}, {checked.took_s:.1f} s")
+    progress.screen.out(checked.said, highlight=False)
 
 
-def _tests(
-    arguments: Sequence[str], environment: Mapping[str, str], progress: Progress
-) -> str | None:
-    """Run pytest; return its closing line if anything was printed after it."""
+def _tests(arguments: Sequence[str], environment: Mapping[str, str]) -> Tested:
+    """Run pytest, whose own words pass on as they come."""
     started = time.monotonic()
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     manner = [] if arguments else _side_by_side()
@@ -150,17 +181,20 @@ def _tests(
             stderr=aside,
         )
         tail = _pass_on(process)
-        said = _what_was_said(aside)
-        failed = failed_tests(report)
-    status = process.returncode
-    if said:
-        progress.screen.out(said, highlight=False)
-    if status:
-        progress.fail("tests", f"exit {status}, {time.monotonic() - started:.0f} s")
-    for line in failed:
+        took_s = time.monotonic() - started
+        lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
+        return Tested(
+            process.returncode, _what_was_said(aside), failed_tests(report), lines[-1:], took_s
+        )
+
+
+def _tell_tests(tested: Tested, progress: Progress) -> None:
+    if tested.said:
+        progress.screen.out(tested.said, highlight=False)
+    if tested.status:
+        progress.fail("tests", f"exit {tested.status}, {tested.took_s:.0f} s")
+    for line in tested.failed:
         progress.screen.out(f"  {line}", highlight=False)
-    lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines and (said or progress.failed) else None
 
 
 def _side_by_side() -> list[str]:

@@ -1,5 +1,6 @@
 """`./hesper test`: a step that fails shows why, the rest still runs, the count comes last."""
 
+import os
 import runpy
 
 import pytest
@@ -36,6 +37,24 @@ def test_a_failing_check_shows_its_output_and_the_tests_still_run(collect, capfd
     said, told = capfdbinary.readouterr()
     assert "F401" in told.decode()
     assert "failed: lint" in told.decode()
+    assert b"1 passed" in said.splitlines()[-1]
+
+
+def test_a_long_check_goes_beside_the_tests_and_still_counts(
+    collect, capfdbinary, monkeypatch, tmp_path
+):
+    begun = tmp_path / "begun"
+    monkeypatch.setattr(checks, "BIN", tmp_path)
+    (tmp_path / "slow").write_text(
+        f"#!/bin/sh\nread line <{begun}\necho no such type $line\nexit 1"
+    )
+    (tmp_path / "slow").chmod(0o755)
+    os.mkfifo(begun)
+    test = f"def test_it(): open({str(begun)!r}, 'w').write('from the test')\n"
+    assert checks.run(collect(test), checks=[("types", ("slow",))]) == 1
+    said, told = capfdbinary.readouterr()
+    assert "no such type from the test" in told.decode()
+    assert "failed: types" in told.decode()
     assert b"1 passed" in said.splitlines()[-1]
 
 

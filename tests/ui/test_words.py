@@ -21,8 +21,12 @@ from hesper_ui.views.wording import (
 from hesper_ui.words import say, speaking
 from starlette.requests import HTTPConnection
 
-FOUND = catalogue.found()
 GERMAN = tongues.tongue("de")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return catalogue.found()
 
 
 def asking(language: str = "", cookie: str = "") -> HTTPConnection:
@@ -31,14 +35,14 @@ def asking(language: str = "", cookie: str = "") -> HTTPConnection:
 
 
 @pytest.mark.parametrize("language", [each for each in tongues.languages() if each != "en"])
-def test_no_text_of_the_console_is_without_words(language):
-    lacking = catalogue.missing(language, FOUND)
+def test_no_text_of_the_console_is_without_words(language, found):
+    lacking = catalogue.missing(language, found)
     assert not lacking, f"run python -m hesper_ui.catalogue and fill in {language}: {lacking}"
 
 
-def test_every_text_is_said_where_a_catalogue_can_find_it():
-    assert FOUND.faults == []
-    assert len(FOUND.texts) > 500
+def test_every_text_is_said_where_a_catalogue_can_find_it(found):
+    assert found.faults == []
+    assert len(found.texts) > 500
 
 
 def test_the_finder_sees_literals_that_are_shown_without_being_said(tmp_path):
