@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.latest import LatestValues
@@ -25,6 +24,7 @@ from hesper_contracts.topics import Topics
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import Engine, select
+from tables import make_tables
 
 EPOCH = "00112233445566ff"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
@@ -94,7 +94,7 @@ class Head:
     def __init__(self, folder: Path, port: int) -> None:
         self.settings = Settings(state=folder, broker=BrokerSettings(port=port))
         self.engine: Engine = open_engine(self.settings.database.url)
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.latest = LatestValues()
 

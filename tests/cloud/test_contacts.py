@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hesper_cloud.db import beginnings, migrate
+from hesper_cloud.db import beginnings
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, MeterProfile
@@ -17,6 +17,7 @@ from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_cloud.validation import dirty
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import OperationalError
+from tables import make_tables
 
 T0 = 1_790_000_100
 METERS = ("M1", 'quo"te', "back\\slash", "M4")
@@ -29,7 +30,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         make: Callable[[], str] = request.getfixturevalue("postgres_database")
         url = make()
     made = open_engine(url)
-    migrate.upgrade(made, "registry")
+    make_tables(made)
     yield made
     made.dispose()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hesper_cloud.db import migrate, registry
+from hesper_cloud.db import registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest import decode_together
 from hesper_cloud.ingest.dead_letters import DeadLetters
@@ -24,6 +24,7 @@ from hesper_contracts.frame import Encoding, Kind, Refused
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.topics import Topics
 from sqlalchemy import select
+from tables import make_tables
 
 EPOCH = "00112233445566ff"
 VOLTAGE = Quantity(bytes((1, 0, 32, 7, 0, 255)), -1, 35)
@@ -156,7 +157,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = DuckDbStore(folder / "readings.duckdb")
         letters = DeadLetters(self.engine)
         stop = threading.Event()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gap, Gateway, Meter
 from hesper_cloud.gaps import GapLedger, fleet, looks
@@ -29,6 +28,7 @@ from hesper_contracts import events as contract_events
 from hesper_contracts.readings import MeterRows, Quantity, Section
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import OperationalError
+from tables import make_tables
 
 P = 900
 DAY = 86_400
@@ -159,7 +159,7 @@ class Site:
     def __init__(self, folder: Path, *, follows: bool = True) -> None:
         folder.mkdir(exist_ok=True)
         self.engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = CountingStore(folder / "readings.duckdb")
         self.captures, self.latest = Captures(), LatestValues()
         self.now = T0

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.gaps.causes import LINE, Causes
 from hesper_cloud.quantities import LOAD_PROFILE
 from hesper_cloud.settings import RuleSettings
 from sqlalchemy import Engine
+from tables import make_tables
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     made = open_engine(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate.upgrade(made, "registry")
+    make_tables(made)
     yield made
     made.dispose()
 

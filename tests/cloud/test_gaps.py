@@ -10,7 +10,6 @@ import pytest
 from hesper_cloud import quantities
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.service_life import install, remove
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
@@ -29,6 +28,7 @@ from hesper_contracts import columns
 from hesper_contracts import events as contract_events
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from sqlalchemy import Engine, event, select, update
+from tables import make_tables
 
 P = 900
 T0 = 1_790_000_100
@@ -64,7 +64,7 @@ class Ledger:
 
     def __init__(self, folder: Path, url: str = "", captures: Captures | None = None) -> None:
         self.engine: Engine = open_engine(url or f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.now = T0
         self.captures = captures

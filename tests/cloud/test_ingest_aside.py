@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hand_clock import HandClock
-from hesper_cloud.db import migrate, registry
+from hesper_cloud.db import registry
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.ingest import dead_letters, owners, send_again
 from hesper_cloud.ingest.dead_letters import DeadLetters
@@ -38,6 +38,7 @@ from hesper_contracts.signing import Keyring, Signer
 from hesper_contracts.topics import Topics
 from sqlalchemy import Engine, event, select, update
 from sqlalchemy.exc import OperationalError
+from tables import make_tables
 
 EPOCH = "00112233445566ff"
 ENERGY = Quantity(bytes((1, 0, 1, 8, 0, 255)), 0, 30)
@@ -61,7 +62,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.engine: Engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = DuckDbStore(folder / "readings.duckdb")
         self.letters = DeadLetters(self.engine)
         self.told = self.batches = 0

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from hesper_cloud.cli import app
-from hesper_cloud.db import migrate, registry
+from hesper_cloud.db import registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.settings import Settings
 from sqlalchemy import Engine, select
+from tables import make_tables
 from typer.testing import CliRunner
 
 TOPIC = "hesper/v1/gw-1/up/readings"
@@ -22,7 +23,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     settings = Settings.load(config)
     settings.state.mkdir()
     engine = open_engine(settings.database.url)
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     letters = DeadLetters(engine)
     letters.add(TOPIC, b'{"kind": 3}', "kind 3")
     letters.add(TOPIC, b"\x00\x01", "not a Hesper payload")

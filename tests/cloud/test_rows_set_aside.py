@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from hesper_cloud import metrics
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter
 from hesper_cloud.erasure.letters import letters_of
@@ -35,6 +34,7 @@ from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from hesper_contracts.topics import Topics
 from patience import PATIENCE_S, eventually
 from sqlalchemy import select, update
+from tables import make_tables
 
 EPOCH = "00112233445566ff"
 TOPICS = Topics()
@@ -48,7 +48,7 @@ class House:
 
     def __init__(self, folder: Path, store: ReadingStore | None = None) -> None:
         self.engine = open_engine(f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = store or DuckDbStore(folder / "readings.duckdb")
         letters = DeadLetters(self.engine)
         stop = threading.Event()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Gateway, Meter
 from hesper_cloud.ingest.validate import judged
@@ -26,6 +25,7 @@ from hesper_cloud.turns import Job, Schedule, perform
 from hesper_contracts import columns
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Quantity, Section
 from sqlalchemy import Engine, select
+from tables import make_tables
 
 T0 = 1_790_000_100
 NOON = datetime.fromtimestamp(T0, UTC)
@@ -37,7 +37,7 @@ SETTINGS = RuleSettings()
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     made = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
-    migrate.upgrade(made, "registry")
+    make_tables(made)
     yield made
     made.dispose()
 

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.db.registry import Alert
 from hesper_cloud.rules.alerts import Alerts
@@ -27,6 +26,7 @@ from hesper_cloud.stores.port import Block, Group, Quantity, StoreUnavailable
 from hesper_contracts.batch import BatchId
 from hesper_contracts.quality import Quality
 from sqlalchemy import select
+from tables import make_tables
 
 PROFILE, ENERGY, VOLTAGE = "1.0.99.1.0.255", "1.0.1.8.0.255", "1.0.32.7.0.255"
 DAY = 86_400
@@ -317,7 +317,7 @@ def test_sealed_days_are_not_removed_because_their_database_went(
 
 def test_damage_is_an_alert_that_names_file_and_days(tmp_path: Path, store: DuckDbStore) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     put(store, block(range(2)))
     store.maintain(D0 + 5 * DAY)
     path = min((tmp_path / "readings.sealed").glob("*.parquet"))

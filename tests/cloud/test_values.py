@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.db.values import values_of
@@ -13,6 +12,7 @@ from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services.presence import is_online, online_clause
 from hesper_cloud.settings import RuleSettings
 from sqlalchemy import Engine, delete, select, text
+from tables import make_tables
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     path: Path = tmp_path_factory.mktemp("values") / "hesper.db"
     engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     yield engine
     engine.dispose()
 

@@ -1,6 +1,5 @@
 """A plant: registry, store and energy book on disk, readings as one likes, a clock that stands."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.work import Work
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.settings import Settings
@@ -19,6 +17,7 @@ from hesper_cloud.stores.port import Block, CommittedRows, Group, Quantity
 from hesper_cloud.thresholds import Validation
 from hesper_cloud.validation.dirty import DirtyDays
 from hesper_contracts.batch import BatchId
+from tables import make_tables
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PROFILE = "1.0.99.1.0.255"
@@ -48,6 +47,7 @@ class Plant:
             state=folder, validation=Validation(zone="Europe/Berlin", holidays=frozenset())
         )
         self.engine = open_engine(self.settings.database.url)
+        make_tables(self.engine)
         self.store = DuckDbStore(self.settings.readings_file)
         self.book = EnergyBook(self.settings.energy_file)
         self.dirty = DirtyDays(self.engine)
@@ -124,19 +124,8 @@ class Plant:
         self.engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with its tables, made once and copied."""
-    path = tmp_path_factory.mktemp("migrated") / "hesper.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine, "registry")
-    engine.dispose()
-    return path
-
-
 @pytest.fixture
-def plant(tmp_path: Path, migrated: Path) -> Iterator[Plant]:
-    shutil.copy(migrated, tmp_path / "hesper.db")
+def plant(tmp_path: Path) -> Iterator[Plant]:
     made = Plant(tmp_path)
     yield made
     made.close()

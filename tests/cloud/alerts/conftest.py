@@ -15,7 +15,6 @@ from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.api.application import PREFIX, create_app
 from hesper_cloud.api.who import actor_of
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, AlertChange, Element, ElementMeter, Gateway, Meter
 from hesper_cloud.latest import LatestValues
@@ -24,6 +23,7 @@ from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
 from sqlalchemy import Engine, event, insert, select
+from tables import make_tables
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ROLES = {
@@ -108,7 +108,7 @@ def settle_town(engine: Engine) -> None:
 def town_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("town") / "hesper.db"
     engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     settle_town(engine)
     engine.dispose()
     return path

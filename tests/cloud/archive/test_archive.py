@@ -23,6 +23,7 @@ from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.port import Block, Group, Quantity, ReadingStore
 from sqlalchemy import delete, select
+from tables import make_tables
 
 DAY = 86_400
 MARCH = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
@@ -51,7 +52,7 @@ class Archive:
         self.folder, self.store = folder / "archive", store
         self.now = datetime(2026, 7, 2, tzinfo=UTC)
         self.registry = open_engine(f"sqlite:///{folder / 'hesper.db'}")
-        migrate.upgrade(self.registry, "registry")
+        make_tables(self.registry)
         self.start()
 
     def start(self) -> None:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hesper_cloud import audit
-from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.engines import open_engine, reading, writing
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
+from tables import make_tables
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def chain(tmp_path) -> Engine:
     engine = open_engine(f"sqlite:///{tmp_path / 'authority.db'}")
-    migrate.upgrade(engine, "authority")
+    make_tables(engine, "authority")
     with writing(engine) as session:
         for n in range(10):
             entry = audit.Entry("ann", "command.sent", f"meter {n}", "queued", "sent", "wül")

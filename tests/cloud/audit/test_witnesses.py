@@ -11,7 +11,6 @@ from hesper_cloud import audit
 from hesper_cloud.audit import Witnessed, testimony
 from hesper_cloud.audit.checkpoints import Checkpoints
 from hesper_cloud.audit.testimony import NoTestimony
-from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import AuditCheckpoint, AuditRow, GatewayKey
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_contracts import witness
@@ -19,6 +18,7 @@ from hesper_contracts.signing import Keyring, Signer
 from hesper_contracts.witness import Checkpoint
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
+from tables import make_tables
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 EVERY_S = 600.0
@@ -47,7 +47,7 @@ class Log:
         self.path, self.signer, self.air, self.now = path, Signer.generate(), Air(), NOW
         self.keys = Keyring.of(self.signer.public_key)
         self.open()
-        migrate.upgrade(self.engine, "authority")
+        make_tables(self.engine, "authority")
         self.add_gateway("gw-1")
         self.grow(5)
 

@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hesper_cloud.alert_settings import DeliverySettings
-from hesper_cloud.db import migrate
 from hesper_cloud.db.delivery import Delivery, DeliveryAttempt, DeliveryRoute, DeliveryTarget
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway, Meter
@@ -38,6 +37,7 @@ from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.settings import Settings
 from hesper_cloud.vault import Vault
 from sqlalchemy import Engine, select
+from tables import make_tables
 
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -291,7 +291,7 @@ class House:
 def house_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("house") / "hesper.db"
     engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     with writing(engine) as session:
         session.add(Gateway(id="gw-1", state="online", attributes={}))
         session.flush()

@@ -13,7 +13,6 @@ from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting.keeping import AlertKeeping
 from hesper_cloud.assets import service_life
 from hesper_cloud.assets.history import By
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import (
     Alert,
@@ -34,6 +33,7 @@ from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.services.outages import Outages
 from hesper_contracts import events
 from sqlalchemy import Engine, insert, select
+from tables import make_tables
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ALWAYS = NOON - timedelta(days=100)
@@ -44,7 +44,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two feeders: one of 40 transformers with 50 homes each, one of 2 with 3; made once."""
     made = tmp_path_factory.mktemp("town") / "hesper.db"
     engine = open_engine(f"sqlite:///{made}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     homes = {f"t{k}": [f"M{k}-{n}" for n in range(50)] for k in range(40)}
     homes |= {f"s{k}": [f"S{k}-{n}" for n in range(3)] for k in range(2)}
     with writing(engine) as session:

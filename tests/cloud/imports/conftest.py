@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import (
     Area,
@@ -30,6 +29,7 @@ from hesper_cloud.imports.trying import Brought, Trial, try_file
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.long_jobs.running import Runner
 from sqlalchemy import Engine, select
+from tables import make_tables
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -121,7 +121,7 @@ def prepared_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry that is made once and copied for every test."""
     path = tmp_path_factory.mktemp("prepared") / "hesper.db"
     engine = open_engine(f"sqlite:///{path}")
-    migrate.upgrade(engine, "registry")
+    make_tables(engine)
     fill(engine)
     engine.dispose()
     return path

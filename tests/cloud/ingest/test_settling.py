@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hesper_cloud.db import migrate, registry
+from hesper_cloud.db import registry
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.ingest.message import Delivery, Message
 from hesper_cloud.ingest.persist import Stopped
@@ -25,6 +25,7 @@ from hesper_contracts.signing import Keyring
 from ingest_ends import DEADLINE_S, SIGNER, TOPICS, now, sealed
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from tables import make_tables
 
 T0 = now()
 GATEWAY = "gw-1"
@@ -69,7 +70,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         settings = Settings(state=folder, broker=BrokerSettings(port=1))
         self.engine = open_engine(settings.database.url)
-        migrate.upgrade(self.engine, "registry")
+        make_tables(self.engine)
         self.store = Store(folder / "readings.duckdb")
         self.ingest = Ingest(settings, self.store, self.engine, SIGNER, LatestValues())
         self.settling = self.ingest._settling

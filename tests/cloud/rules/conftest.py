@@ -1,6 +1,5 @@
 """A registry on disk, rules in it, and readings and events to feed them."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Event, Meter, RuleTrial
 from hesper_cloud.latest import LatestValues
@@ -21,28 +19,17 @@ from hesper_cloud.rules.rounds import Rounds
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_contracts import events
 from sqlalchemy import Engine, select
+from tables import make_tables
 
 T0 = 1_790_000_100
 VOLTAGE = "1.0.32.7.0.255"
 LOAD_PROFILE = "1.0.99.1.0.255"
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database that is made once and copied for every test."""
-    made = tmp_path_factory.mktemp("registry") / "hesper.db"
-    engine = open_engine(f"sqlite:///{made}")
-    migrate.upgrade(engine, "registry")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    engine.dispose()
-    return made
-
-
 @pytest.fixture
-def engine(tmp_path: Path, empty_registry: Path) -> Iterator[Engine]:
-    shutil.copy(empty_registry, tmp_path / "hesper.db")
+def engine(tmp_path: Path) -> Iterator[Engine]:
     opened = open_engine(f"sqlite:///{tmp_path / 'hesper.db'}")
+    make_tables(opened)
     yield opened
     opened.dispose()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hesper_cloud.db import migrate
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.stores.port import Block, CommittedRows, Quantity
 from hesper_cloud.validation import dirty
 from hesper_cloud.validation.dirty import DirtyDays
 from sqlalchemy import Engine, select, text
+from tables import make_tables
 
 DAY = 86_400
 
@@ -20,7 +20,7 @@ DAY = 86_400
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     made = open_engine(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate.upgrade(made, "registry")
+    make_tables(made)
     yield made
     made.dispose()
 
