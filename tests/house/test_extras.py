@@ -114,11 +114,24 @@ def test_the_gateway_is_free_of_what_a_pi_should_not_carry():
     assert heavy <= import_packages_outside("gateway")
 
 
-def test_the_authority_starts_without_what_web_and_store_need():
+AS_THE_AUTHORITY = """
+import sys
+from pathlib import Path
+from hesper_cloud import process_commands
+from hesper_cloud.authority import process
+
+process.run = lambda *_: print(*sys.modules)
+process_commands.authority(Path(sys.argv[1]))
+"""
+
+
+def test_the_authority_starts_without_what_web_and_store_need(tmp_path):
     """It decides about supplies: what it does not load cannot keep it from starting."""
     heavy = {"duckdb", "fastapi", "fsspec", "numpy", "prometheus_client", "pyarrow", "uvicorn"}
+    config = tmp_path / "cloud.toml"
+    config.write_text('state = "state"\n')
     ended = subprocess.run(
-        [sys.executable, "-c", "import sys, hesper_cloud.cli; print(*sys.modules)"],
+        [sys.executable, "-c", AS_THE_AUTHORITY, config],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     loaded = set(ended.stdout.split())
