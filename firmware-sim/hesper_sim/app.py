@@ -23,6 +23,7 @@ from hesper_sim.district import District
 from hesper_sim.fleet import Access, Fleet, LinePlan, PushLink
 from hesper_sim.journal import read
 from hesper_sim.optical_line import OpticalLine
+from hesper_sim.orders import CONTROL_NAME
 from hesper_sim.outgoing import Outgoing
 from hesper_sim.pty_port import PtyPort
 from hesper_sim.replay import Replay
@@ -34,7 +35,6 @@ from hesper_sim.udp import DatagramPort
 
 Port = Callable[[MeterServer], asyncio.Protocol]
 """Makes the end of a connection to one meter."""
-CONTROL_NAME: Final = "control.sock"
 _DATA_PUSH: Final = "data-push"
 _BACKLOG: Final = 512
 _MOST_TOLD: Final = 100

@@ -13,15 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hesper_sim import app, credentials, fleet, report, scenario
 from hesper_sim import faults as faults_known
-from hesper_sim.district import District
+from hesper_sim import fleet, report, scenario
 from hesper_sim.errors import SimulatorError
 from hesper_sim.fleet import Fleet
-from hesper_sim.history import History
-from hesper_sim.journal import Forgetful
-from hesper_sim.objects import image_transfer
-from hesper_sim.serving import Served
+from hesper_sim.orders import CONTROL_NAME, Served
 
 cli = typer.Typer(
     help="Simulated DLMS/COSEM meters that behave, and misbehave, like real ones.",
@@ -173,6 +169,8 @@ def keys(
 
     With --client it is a keys file: hesper-sim keys SERIAL --client 1 > keys.json
     """
+    from hesper_sim import credentials  # with all that a meter is
+
     if client is not None and serial is None:
         raise typer.BadParameter("say which meter: keys SERIAL --client ADDRESS")
     if fleet_file is None:
@@ -195,6 +193,8 @@ def image(
     size: Annotated[int, typer.Option(min=64, help="Octets.")] = 65_536,
 ) -> None:
     """Write a firmware image that the simulated meters accept."""
+    from hesper_sim.objects import image_transfer
+
     file.write_bytes(image_transfer.build(version, size))
 
 
@@ -252,7 +252,7 @@ def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_TIMEOUT_S)
         try:
-            connection.connect(str(state / app.CONTROL_NAME))
+            connection.connect(str(state / CONTROL_NAME))
         except (FileNotFoundError, ConnectionRefusedError):
             raise SimulatorError(
                 f"no fleet is running in {state}: start hesper-sim serve, or name its --state"
@@ -270,6 +270,11 @@ def _fleet(path: Path | None) -> Fleet:
 
 
 def _planned_keys(planned: Fleet, serial: str | None) -> dict[str, Any]:
+    from hesper_sim import credentials
+    from hesper_sim.district import District
+    from hesper_sim.history import History
+    from hesper_sim.journal import Forgetful
+
     district = District(planned, History(0, 900, 0), Forgetful(), lambda: 0.0)
     chosen = district.meters.values() if serial is None else [district.meter(serial)]
     return {

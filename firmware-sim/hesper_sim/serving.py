@@ -12,29 +12,11 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hesper_sim import app, fleet, scenario
 from hesper_sim.errors import SimulatorError
-
-
-class Served(NamedTuple):
-    """What to serve; paths are text, as this travels as one JSON argument."""
-
-    state: str
-    fleet_file: str | None
-    scenario_file: str | None
-    capture_period_s: int
-    history_days: int
-    host: str
-    port: int
-    as_json: bool
-    verbose: bool
-
-    def command(self) -> list[str]:
-        """Return the command that serves this."""
-        options = json.dumps(self._asdict())
-        return [sys.executable, "-m", "hesper_sim.serving", options]
+from hesper_sim.orders import Served
 
 
 def serve(served: Served) -> None:

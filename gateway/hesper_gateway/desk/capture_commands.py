@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from hesper_dlms.axdr import octet_string
@@ -26,10 +26,12 @@ from hesper_gateway.desk.keys import (
     receiving_keys,
 )
 from hesper_gateway.desk.output import JsonLists, print_json
-from hesper_gateway.desk.readings import Readings, readings_by
 from hesper_gateway.desk.second_opinion import second_opinion
 from hesper_gateway.explain import Explainer, to_json
 from hesper_gateway.explain.readable import printable, readable
+
+if TYPE_CHECKING:
+    from hesper_gateway.desk.readings import Readings
 
 _HEX = "hex:"
 
@@ -140,7 +142,7 @@ def decode(
     [dim]hesper-dlms decode --template push-kaifa capture.hex[/]
     """
     keys = receiving_keys(encryption_key, authentication_key, authentication_key_unknown, keys_file)
-    readings = None if template is None else readings_by(template)
+    readings = None if template is None else _readings_by(template)
     carried = link.value if link else (readings.link if readings else DecodeLink.HDLC.value)
     found = desk_decode.decode(desk_decode.read_input(file, binary), carried, keys)
     count = _as_json(found, readings) if as_json else _as_text(found, readings)
@@ -164,6 +166,12 @@ def _shown(
                 continue
         if isinstance(drop, Dropped):
             yield {"offset": drop.offset, "reason": drop.reason}, False
+
+
+def _readings_by(template: str) -> Readings:
+    from hesper_gateway.desk.readings import readings_by  # half of a start; few name a template
+
+    return readings_by(template)
 
 
 def _as_json(found: Iterator[PushedMessage | Dropped], readings: Readings | None) -> int:

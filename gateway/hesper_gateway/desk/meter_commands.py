@@ -25,7 +25,6 @@ from hesper_gateway.desk.objects import name
 from hesper_gateway.desk.options import Connection, connected
 from hesper_gateway.desk.output import add_row, print_json, print_whole
 from hesper_gateway.desk.ports import Trace
-from hesper_gateway.templates.model import zone_named
 
 _DAY = timedelta(days=1)
 
@@ -160,6 +159,8 @@ def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) ->
 
 
 def _zone(named: str) -> ZoneInfo:
+    from hesper_gateway.templates.model import zone_named  # templates load slowly; few name a zone
+
     try:
         return zone_named(named)
     except ValueError as error:
