@@ -1,6 +1,6 @@
 """A plant: registry, store and energy book on disk, readings as one likes, a clock that stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -122,6 +122,12 @@ class Plant:
         self.store.close()
         self.book.close()
         self.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def plant_in() -> Callable[[Path], Plant]:
+    """Makes a plant in a folder; who asks for it closes it."""
+    return Plant
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Aggregates, bills and balances as they are read, across changes of the clock."""
 
 import tracemalloc
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -113,17 +114,31 @@ def test_a_bill_says_that_a_read_is_doubted_until_somebody_edits_it(plant):
     assert not billing.bill(shelf(plant), curve, date(2026, 4, 1), zone).end.doubted
 
 
-@pytest.mark.parametrize("capacity", [10**5, 10**6, 10**8, 10**9, 1 << 32])
-@pytest.mark.parametrize("fallen", [0, 500])
-def test_a_bill_goes_on_across_the_last_digit(plant, capacity, fallen):
+CAPACITIES = (10**5, 10**6, 10**8, 10**9, 1 << 32)
+FALLEN = (0, 500)
+
+
+@pytest.fixture(scope="module")
+def rolled_over(plant_in, tmp_path_factory) -> Iterator[Any]:
+    """A meter of every capacity whose register begins anew in February, computed together."""
+    plant = plant_in(tmp_path_factory.mktemp("rolled-over"))
     start, end = plant.at("2026-02-01"), plant.at("2026-02-03")
-    rows = plant.register(start, end, first=capacity - 2_010)
-    rows |= {plant.at("2026-03-01"): max(rows.values())}
-    rows[start + 60 * QUARTER] -= fallen  # a fault: the intervals will not add up
-    plant.put("M1", {at: value % capacity for at, value in rows.items()})
+    for capacity, fallen in product(CAPACITIES, FALLEN):
+        rows = plant.register(start, end, first=capacity - 2_010)
+        rows |= {plant.at("2026-03-01"): max(rows.values())}
+        rows[start + 60 * QUARTER] -= fallen  # a fault: the intervals will not add up
+        plant.put(f"{capacity}-{fallen}", {at: value % capacity for at, value in rows.items()})
     plant.settle()
-    zone = plant.settings.validation.zone_of(None)
-    found = billing.bill(shelf(plant), ("M1", IMPORT), date(2026, 2, 1), zone)
+    yield plant
+    plant.close()
+
+
+@pytest.mark.parametrize("capacity", CAPACITIES)
+@pytest.mark.parametrize("fallen", FALLEN)
+def test_a_bill_goes_on_across_the_last_digit(rolled_over, capacity, fallen):
+    zone = rolled_over.settings.validation.zone_of(None)
+    curve = (f"{capacity}-{fallen}", IMPORT)
+    found = billing.bill(shelf(rolled_over), curve, date(2026, 2, 1), zone)
     assert found.advance == 25 * 2 * 96
     assert found.difference == found.advance - found.intervals == -max(fallen - 25, 0)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import tell
+from head_end import Clock, HeadEnd
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.archive import files, leaving_out
 from hesper_cloud.archive.files import Share
@@ -27,7 +28,7 @@ from hesper_cloud.exports.parquet import written
 from hesper_cloud.exports.targets import below, put
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.sources import Sources
-from hesper_cloud.settings import RetentionSettings
+from hesper_cloud.settings import RetentionSettings, Settings
 from hesper_cloud.stores.copying import DAY_S, Content, content
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import EARLIEST, LATEST, Block, Group, Quantity, Reading, StoreError
@@ -65,12 +66,15 @@ class Archive:
         self.settings = head_end.settings.model_copy(update={"store": store})
         self.store = DuckDbStore(self.settings.readings_file)
         self.keeping = ArchiveKeeping(retention, self.store, self.registry, lambda: NOW)
+        self.before = self.readings()
+
+    def fill(self) -> None:
+        """Archives what all of the tests begin with."""
         first = [block(GONE, MARCH, 24), block(OTHER, MARCH, 48)]
         self.write(*first, block(GONE, MARCH + 3 * DAY_S, 5))
         self.put(block(GONE, MARCH, 2, by=3), block(OTHER, MARCH, 1, by=4))
         self.put(block(GONE, MARCH + DAY_S, 3), block(OTHER, MARCH + DAY_S, 3, by=2))
         self.put(block(GONE, MARCH + 600, 2), block(OTHER, MARCH + 600, 2))
-        self.before = self.readings()
 
     def write(self, *blocks: Block) -> None:
         self.store.write(Group({}, blocks, int(NOW.timestamp()) * 1000))
@@ -133,9 +137,26 @@ class Archive:
             return [alert.text for alert in session.scalars(query)]
 
 
+@pytest.fixture(scope="module")
+def prepared_state(
+    prepared_state: Path, gateway_signer: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A state folder whose readings were archived, once; the archive is beside it."""
+    folder = tmp_path_factory.mktemp("archived") / "state"
+    shutil.copytree(prepared_state, folder)
+    head_end = HeadEnd(Settings(state=folder), gateway_signer, Clock())
+    made = Archive(head_end, folder.parent / "archive")
+    made.fill()
+    made.store.close()
+    head_end.close()
+    return folder
+
+
 @pytest.fixture
-def archive(head_end: Any, tmp_path: Path) -> Iterator[Archive]:
+def archive(head_end: Any, prepared_state: Path, tmp_path: Path) -> Iterator[Archive]:
+    shutil.copytree(prepared_state.parent / "archive", tmp_path / "archive")
     made = Archive(head_end, tmp_path / "archive")
+    assert made.before, "both meters have readings in the archive"
     yield made
     made.store.close()
 
