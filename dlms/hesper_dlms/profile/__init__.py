@@ -10,11 +10,13 @@ Null-data means: in the clock's column one capture period after the row before (
 newest row comes first), in any other column the value of the row before, or padding where a meter
 is known to mean that. A delta type adds to the value before. Rows whose clock names no instant are
 left out and counted. In the doubled hour of autumn the order of the rows decides where the clock
-does not (`cosem_time`), and where it never has the daylight-saving bit (`doubled_hour`).
+does not (`cosem_time`), and where it never has the daylight-saving bit (`doubled_hour`), together
+with the time at which the buffer was read.
 """
 
 from hesper_dlms.profile.columns import ProfileColumns
 from hesper_dlms.profile.decoder import decode_buffer
+from hesper_dlms.profile.doubled_hour import doubled_around
 from hesper_dlms.profile.encoder import clock_octets, encode_buffer
 from hesper_dlms.profile.rows import row_width
 from hesper_dlms.profile.rules import BufferRules
@@ -24,6 +26,7 @@ __all__ = [
     "ProfileColumns",
     "clock_octets",
     "decode_buffer",
+    "doubled_around",
     "encode_buffer",
     "row_width",
 ]

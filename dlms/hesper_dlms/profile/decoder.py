@@ -82,7 +82,7 @@ class _Decoder:
 
     def finish(self) -> ProfileColumns:
         """Return what was decoded, the clock's own column in its place."""
-        place_by_order(self.result, self._doubled, self._step_s, self._zone)
+        place_by_order(self.result, self._doubled, self._step_s, self._zone, self._rules.present_s)
         if self.result.columns:
             self.result.columns[self._clock_column] = list[Cell](self.result.captured_at)
         return self.result

@@ -19,11 +19,14 @@ class BufferRules:
             period earlier than the row before it in the buffer, not later.
         null_is_padding: Null-data in other columns means that nothing was captured, instead of the
             value before.
+        present_s: The meter's own time when the buffer was read, epoch seconds; None where it is
+            not known. What the doubled hour holds cannot be later.
     """
 
     wrong_sign: bool = False
     newest_first: bool = False
     null_is_padding: bool = False
+    present_s: float | None = None
 
     @classmethod
     def of_sort_method(cls, sort_method: int, by_clock: bool = True) -> BufferRules:

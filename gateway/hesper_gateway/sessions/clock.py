@@ -1,5 +1,6 @@
 """The meter's clock, and how far it is from the gateway's."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -47,6 +48,19 @@ class ClockPolicy:
         return cls(zone_named(zone or template.zone), template.wrong_sign, template.limit_s)
 
 
+@dataclass(frozen=True, slots=True)
+class RowClock:
+    """How one meter's rows are dated: the policy, how it writes its time, and what time it has.
+
+    ``deviation_minutes`` is the one that its clock shows, None where that shows none; ``present``
+    the meter's own time, epoch seconds.
+    """
+
+    policy: ClockPolicy
+    deviation_minutes: int | None
+    present: Callable[[], float]
+
+
 def quality_of(clock_status: int) -> Quality:
     """Return the flags that a clock status octet stands for."""
     if clock_status == STATUS_NOT_SPECIFIED:
@@ -62,13 +76,16 @@ def quality_of(clock_status: int) -> Quality:
 def meter_time(octets: bytes, policy: ClockPolicy, received_at: float) -> MeterTime:
     """Return the instant that twelve octets of a meter's clock name.
 
+    In the doubled hour of autumn it is the nearer of both for a meter that has no daylight-saving
+    bit set: some never set it, and would be an hour ahead.
+
     Raises:
         DecodeError: these are no twelve octets.
     """
     fields = CosemDateTime.from_octets(octets)
     status = STATUS_NOT_SPECIFIED if fields.clock_status is None else fields.clock_status
     try:
-        moment = _present(fields, policy)
+        moment = _present(fields, policy, received_at)
     except DecodeError:
         assumed = quality_of(status) | Quality.TIME_ASSUMED
         return MeterTime(int(received_at), status, assumed, 0.0, fields.deviation)
@@ -77,9 +94,10 @@ def meter_time(octets: bytes, policy: ClockPolicy, received_at: float) -> MeterT
     )
 
 
-def _present(fields: CosemDateTime, policy: ClockPolicy) -> float:
+def _present(fields: CosemDateTime, policy: ClockPolicy, received_at: float) -> float:
     """Return epoch seconds; DecodeError when the fields name no instant, or none of our times."""
-    moment = fields.resolve(policy.zone, policy.wrong_sign).captured_at
+    arrived_at = as_utc(received_at)
+    moment = fields.resolve_at_arrival(policy.zone, policy.wrong_sign, arrived_at).captured_at
     if not EARLIEST_S <= moment.timestamp() <= LATEST_S:
         raise DecodeError(f"{moment} is no present")
     return moment.timestamp()

@@ -16,12 +16,12 @@ from hesper_dlms.apdu.descriptors import read_capture_object
 from hesper_dlms.axdr import Data
 from hesper_dlms.cosem_time import CosemDateTime
 from hesper_dlms.errors import DecodeError, ServiceError
-from hesper_dlms.profile import BufferRules, ProfileColumns, decode_buffer
+from hesper_dlms.profile import BufferRules, ProfileColumns, decode_buffer, doubled_around
 
 from hesper_gateway.errors import MeterDistrusted, MeterRefused
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.classing import refusal
-from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, as_utc, quality_of
+from hesper_gateway.sessions.clock import CLOCK_CLASS, ClockPolicy, RowClock, as_utc, quality_of
 from hesper_gateway.sessions.left_out import LeftOut, nameless, travelling
 from hesper_gateway.sessions.quantities import PLAIN_COUNT, is_named
 from hesper_gateway.sessions.windows import Stretch, Windows
@@ -98,13 +98,13 @@ async def read_shape(association: Association, profile: bytes) -> Shape:
     return shape
 
 
-async def read_oldest(association: Association, shape: Shape, policy: ClockPolicy) -> int | None:
+async def read_oldest(association: Association, shape: Shape, clock: RowClock) -> int | None:
     """Return when the oldest row was captured; None when the meter cannot be asked that way."""
     if shape.newest_first:
         return None  # entry 1 is the newest, and which is the last nobody knows
     try:
         octets = await association.get_octets(_buffer_of(shape), EntrySelector(1, 1))
-        rows = decode(octets, shape, policy)
+        rows = decode(octets, shape, clock.policy, clock.present())
     except (ServiceError, MeterDistrusted):
         return None
     return min(rows.captured_at, default=None)
@@ -113,9 +113,8 @@ async def read_oldest(association: Association, shape: Shape, policy: ClockPolic
 async def read_windows(
     association: Association,
     shape: Shape,
-    policy: ClockPolicy,
+    clock: RowClock,
     wanted: Stretch,
-    deviation_minutes: int | None,
     limits: LimitsTemplate,
 ) -> AsyncGenerator[Rows, None]:
     """Yield the rows of a stretch, oldest first, about ``limits.rows_per_chunk`` at a time.
@@ -126,7 +125,8 @@ async def read_windows(
         MeterFailed: the meter cannot be read; what was yielded before stays good.
     """
     if limits.selective_access == "none":
-        rows = _within(decode(await _buffer(association, shape), shape, policy), wanted)
+        octets = await _buffer(association, shape)
+        rows = _within(decode(octets, shape, clock.policy, clock.present()), wanted)
         if rows.captured_at:
             yield rows
         return
@@ -134,11 +134,11 @@ async def read_windows(
     windows = Windows(wanted, window_s, limits.rows_per_chunk)
     for start, end in windows:
         selector = RangeSelector(
-            _as_meter_writes(start, policy, deviation_minutes),
-            _as_meter_writes(end, policy, deviation_minutes),
+            *_as_meter_writes(start, end, clock),
             shape.columns[shape.clock_column or 0],
         )
-        rows = decode(await _buffer(association, shape, selector), shape, policy)
+        octets = await _buffer(association, shape, selector)
+        rows = decode(octets, shape, clock.policy, clock.present())
         windows.took(len(rows.captured_at))
         if rows.captured_at:
             yield rows
@@ -165,14 +165,18 @@ def _within(rows: Rows, wanted: Stretch) -> Rows:
     )
 
 
-def decode(octets: bytes, shape: Shape, policy: ClockPolicy) -> Rows:
+def decode(
+    octets: bytes, shape: Shape, policy: ClockPolicy, present_s: float | None = None
+) -> Rows:
     """Return the rows of an encoded buffer in ascending order of time.
+
+    ``present_s`` is the meter's own time when it was read.
 
     Raises:
         MeterDistrusted: the octets are not what the capture objects promise.
     """
     try:
-        rules = BufferRules(wrong_sign=policy.wrong_sign, newest_first=shape.newest_first)
+        rules = BufferRules(policy.wrong_sign, shape.newest_first, present_s=present_s)
         clock = shape.clock_column or 0
         found = decode_buffer(octets, shape.capture_period_s, clock, policy.zone, rules)
     except DecodeError as error:
@@ -230,14 +234,25 @@ def _buffer_of(shape: Shape) -> CosemAttribute:
     return CosemAttribute(PROFILE_CLASS, shape.profile, _BUFFER)
 
 
-def _as_meter_writes(
-    epoch_s: int, policy: ClockPolicy, deviation_minutes: int | None
-) -> CosemDateTime:
-    """Return an instant with the deviation that the meter's own clock shows."""
-    moment = as_utc(epoch_s)
+def _as_meter_writes(start: int, end: int, clock: RowClock) -> tuple[CosemDateTime, CosemDateTime]:
+    """Return both ends of a range with the deviation that the meter's own clock shows.
+
+    Where it shows none, a doubled hour is asked for as a whole: a meter that compares local times
+    would leave out its second half as being before the range, and only whole does it tell, by the
+    order of its rows, which of both hours they are of.
+    """
+    policy, deviation_minutes = clock.policy, clock.deviation_minutes
     if deviation_minutes is None or policy.wrong_sign:
-        return CosemDateTime.from_datetime(moment.astimezone(policy.zone)).without_deviation()
-    return CosemDateTime.from_datetime(moment, deviation_minutes=deviation_minutes)
+        first, _ = doubled_around(as_utc(start), policy.zone)
+        _, last = doubled_around(as_utc(end), policy.zone)
+        return (
+            CosemDateTime.from_datetime(first).without_deviation(),
+            CosemDateTime.from_datetime(last).without_deviation(),
+        )
+    return (
+        CosemDateTime.from_datetime(as_utc(start), deviation_minutes=deviation_minutes),
+        CosemDateTime.from_datetime(as_utc(end), deviation_minutes=deviation_minutes),
+    )
 
 
 def _ascending(found: ProfileColumns, shape: Shape) -> Rows:

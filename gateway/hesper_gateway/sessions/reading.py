@@ -13,7 +13,7 @@ from hesper_dlms.apdu import CosemAttribute
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.sessions import event_log, profile
 from hesper_gateway.sessions.association import Association
-from hesper_gateway.sessions.clock import EARLIEST_S, ClockPolicy, MeterTime
+from hesper_gateway.sessions.clock import EARLIEST_S, ClockPolicy, MeterTime, RowClock
 from hesper_gateway.sessions.identity import Identity
 from hesper_gateway.sessions.left_out import LeftOut
 from hesper_gateway.sessions.profile import Rows, Shape
@@ -196,18 +196,21 @@ class Reading:
         return profile.read_windows(
             self.association,
             shape,
-            self.policy,
+            self._row_clock(),
             wanted,
-            self.clock.deviation_minutes,
             self.template.limits,
         )
+
+    def _row_clock(self) -> RowClock:
+        clock = self.clock
+        return RowClock(self.policy, clock.deviation_minutes, lambda: self.now() + clock.drift_s)
 
     async def _stretch(self, shape: Shape, mark: int | None, past: Past) -> Stretch:
         limits = self.template.limits
         present = self.clock.captured_at
         oldest = present - limits.buffer_days * 86400
         if limits.entry_access and is_whole(mark, present):
-            found = await profile.read_oldest(self.association, shape, self.policy)
+            found = await profile.read_oldest(self.association, shape, self._row_clock())
             if found is not None and EARLIEST_S <= found <= present:  # else its clock was wrong
                 oldest = found
         return stretch(mark, present, oldest, past.overlap_s)

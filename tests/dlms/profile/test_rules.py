@@ -223,6 +223,25 @@ def test_what_is_counted_on_in_the_doubled_hour_moves_with_it(
     assert decode_buffer(buffer(*rows), 60 * minutes, 0, VIENNA, rules).captured_at == ordered
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("period_s", [0, 900])
+def test_what_is_read_within_the_first_hour_is_not_of_the_second(
+    period_s: int, newest_first: bool
+) -> None:
+    """Half past two: with the last row counted on, and of events, which show no seam later on."""
+    first = int(datetime(2025, 10, 26, 1, 30, tzinfo=VIENNA).timestamp())
+    times = list(range(first, first + 3601, 900))
+    ordered = times[::-1] if newest_first else times
+    rows = [[axdr.octet_string(_unmarked(at, 0)), axdr.unsigned(1)] for at in ordered]
+    if period_s:
+        rows[-1][0] = NULL
+    for late_s in (-1, 0, 899):
+        rules = BufferRules(newest_first=newest_first, present_s=times[-1] + late_s)
+        found = decode_buffer(buffer(*rows), period_s, 0, VIENNA, rules)
+        second = [at + 3600 if at >= first + 1800 else at for at in ordered]
+        assert found.captured_at == (ordered if period_s else second)
+
+
 SUMMER, WINTER = 0x80, 0x00
 
 
