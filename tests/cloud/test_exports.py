@@ -231,6 +231,24 @@ def test_reading_types_say_phase_direction_and_rate() -> None:
     }
     harmonic = reading_type(Quantity("1.0.32.7.3.255", 0, 35), 900, delta=False)
     assert (harmonic.phase, harmonic.tariff) == (128, 0), "the third harmonic is no third rate"
+    measured = {
+        "1.0.1.7.0.255": "0.0.0.12.1.1.37.0.0.0.0.0.0.0.0.0.38.0",
+        "1.0.1.6.0.255": "0.8.0.6.1.1.8.0.0.0.0.0.0.0.0.0.38.0",  # the maximum demand
+        "1.0.1.5.0.255": "0.2.0.6.1.1.8.0.0.0.0.0.0.0.0.0.38.0",
+    }
+    assert measured == {
+        name: reading_type(Quantity(name, 0, 27), 900, delta=False).mrid() for name in measured
+    }
+    volumes = {
+        "7.0.3.0.0.255": "0.0.0.1.0.7.58.0.0.0.0.0.0.0.0.0.42.0",
+        "8.0.1.0.0.255": "0.0.0.1.0.9.58.0.0.0.0.0.0.0.0.0.42.0",
+        "0.1.24.2.1.255": "0.0.0.1.0.0.58.0.0.0.0.0.0.0.0.0.42.0",  # on an M-Bus channel
+    }
+    assert volumes == {
+        name: reading_type(Quantity(name, 0, 13), 900, delta=False).mrid() for name in volumes
+    }
+    heat = reading_type(Quantity("6.0.1.0.0.255", 6, 25), 900, delta=False)
+    assert heat.mrid() == "0.0.2.1.0.12.12.0.0.0.0.0.0.0.0.6.31.0"
     by_the_interval = reading_type(Quantity("1.0.1.29.0.255", 0, 30), 900, delta=False)
     assert by_the_interval.mrid() == "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
 

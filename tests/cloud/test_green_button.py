@@ -198,6 +198,33 @@ def test_net_energy_may_be_less_than_nothing_and_a_register_may_not(store: DuckD
     assert not any(value < 0 for *_, value in intervals(feed, taken.logical_name))
 
 
+def test_gas_and_water_are_services_of_their_own(store: DuckDbStore) -> None:
+    gas, water = Quantity("7.0.3.0.0.255", -3, 13), Quantity("8.0.1.0.0.255", -3, 13)
+    power, peak = Quantity("1.0.1.7.0.255", 0, 27), Quantity("1.0.1.6.0.255", 0, 27)
+    curves = {gas: [10, 12], water: [5, 5], power: [900, 100], peak: [1000, 1000]}
+    store.write(Group({}, [captured("M7", curves)], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    points, types = {}, {}
+    for entry in feed.findall(f"{ATOM}entry"):
+        (itself,) = links(entry)["self"]
+        if not itself.startswith("UsagePoint/M7"):
+            continue
+        point, *of_quantity = itself.split("/")[1:]
+        if not of_quantity:
+            points[point] = entry.findtext(f".//{ESPI}ServiceCategory/{ESPI}kind")
+        for kind in entry.iter(f"{ESPI}ReadingType"):
+            names = ("commodity", "dataQualifier", "accumulationBehaviour", "kind", "uom")
+            types[point, of_quantity[1]] = [kind.findtext(f"{ESPI}{name}") for name in names]
+    assert points == {"M7": "0", "M7;1": "1", "M7;2": "2"}
+    assert types == {
+        ("M7;1", gas.logical_name): ["7", None, "1", "58", "42"],
+        ("M7;2", water.logical_name): ["9", None, "1", "58", "42"],
+        ("M7", power.logical_name): ["1", None, "12", "37", "38"],
+        ("M7", peak.logical_name): ["1", "8", "6", "8", "38"],
+    }
+    assert intervals(feed, gas.logical_name) == [(T0, 0, 10), (T0 + 900, 0, 12)]
+
+
 def test_entries_find_each_other_by_their_links(store: DuckDbStore) -> None:
     """As readers of Green Button do it: ``related`` of one is ``self`` or ``up`` of the other."""
     of_kind: dict[str, list[Entry]] = defaultdict(list)

@@ -1,14 +1,14 @@
 """Green Button (NAESB REQ.21 ESPI): an Atom feed (RFC 4287) of usage points and interval blocks.
 
-Of each meter: its UsagePoint, and for each quantity a ReadingType, a MeterReading and the
-IntervalBlocks. An energy register is given as its advance per interval (accumulation 4, delta
-data), which is what receivers expect; an interval begins where the capture before it lies, and is
-as good as the worse of both. Where the register fell there is none, unless it is one of net energy.
-An interval belongs to the window in which it ends, so that of windows that follow each other each
-has its own: to begin with, captures of a local day before the start are read (`LOOK_BACK_S`). One
-that begins earlier still is told only by an export of both its ends. Energy that was captured by
-the interval (D = 29) is given as it is, over the capture period that it ends, and other quantities
-as they were captured.
+Of each meter: its UsagePoint (of one that measures gas or water too: one of each), and for each
+quantity a ReadingType, a MeterReading and the IntervalBlocks. An energy register is given as its
+advance per interval (accumulation 4, delta data), which is what receivers expect; an interval
+begins where the capture before it lies, and is as good as the worse of both. Where the register
+fell there is none, unless it is one of net energy. An interval belongs to the window in which it
+ends, so that of windows that follow each other each has its own: to begin with, captures of a local
+day before the start are read (`LOOK_BACK_S`). One that begins earlier still is told only by an
+export of both its ends. Energy that was captured by the interval (D = 29) is given as it is, over
+the capture period that it ends, and other quantities as they were captured.
 
 Elements stand in the order of ``espi.xsd``, times are epoch seconds (TimeType), and quality is
 QualityOfReading (`hesper_cloud.validation.codes.Grade`). A value is an integer of 48 bits there
@@ -27,7 +27,12 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from hesper_cloud.exports.curves import Curve, Value, period_of
-from hesper_cloud.exports.reading_types import ReadingType, is_register, reading_type
+from hesper_cloud.exports.reading_types import (
+    ReadingType,
+    is_register,
+    reading_type,
+    service_kind,
+)
 from hesper_cloud.quantities import is_net, is_of_interval
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
@@ -65,15 +70,16 @@ def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
         f"<id>urn:uuid:{uuid.uuid4()}</id>\n<title>Green Button usage feed</title>\n"
         f"<updated>{now}</updated>\n<author><name>Hesper</name></author>\n"
     ).encode()
-    for meter, group in groupby(curves, lambda curve: curve.meter):
-        for entry in _of_meter(meter, group, start, now):
+    for _, group in groupby(curves, lambda curve: curve.meter):
+        for entry in _of_meter(group, start, now):
             yield entry.encode()
     yield b"</feed>\n"
 
 
-def _of_meter(meter: str, curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
+def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
     """Yields the entries of a meter; none of what was captured before the start alone."""
     told, before = dict[Quantity, _Told](), dict[Quantity, Value]()
+    points = set[str]()
     for curve in curves:
         quantity, values = curve.quantity, curve.values
         first = bisect_left(values, start, key=lambda value: value.captured_at)
@@ -81,8 +87,9 @@ def _of_meter(meter: str, curves: Iterable[Curve], start: int, now: str) -> Iter
             before[quantity] = values[first - 1]
         if first == len(values):
             continue
-        if not told:
-            yield _usage_point(meter, now)
+        if _point(curve) not in points:
+            points.add(_point(curve))
+            yield _usage_point(curve, now)
         if quantity not in told:
             name = _name(quantity, told)
             told[quantity] = _Told(name, period_of(values), last=before.get(quantity))
@@ -96,20 +103,24 @@ def _name(quantity: Quantity, others: Iterable[Quantity]) -> str:
     return name if is_first else f"{name}e{scaler}u{unit}"
 
 
-def _usage_point(meter: str, now: str) -> str:
+def _usage_point(curve: Curve, now: str) -> str:
+    kind = service_kind(curve.quantity)
     point = (
-        f'<UsagePoint xmlns="{ESPI}"><ServiceCategory><kind>0</kind></ServiceCategory></UsagePoint>'
+        f'<UsagePoint xmlns="{ESPI}"><ServiceCategory><kind>{kind}</kind></ServiceCategory>'
+        "</UsagePoint>"
     )
-    path = _point(meter)
-    return _entry(path, "UsagePoint", meter, point, now, f"{path}/MeterReading")
+    path = _point(curve)
+    return _entry(path, "UsagePoint", curve.meter, point, now, f"{path}/MeterReading")
 
 
-def _point(meter: str) -> str:
-    return f"UsagePoint/{quote(meter, safe='')}"
+def _point(curve: Curve) -> str:
+    """Returns the path of a usage point: of a meter, and of a service that is not electricity."""
+    kind, path = service_kind(curve.quantity), f"UsagePoint/{quote(curve.meter, safe='')}"
+    return f"{path};{kind}" if kind else path
 
 
 def _meter_reading(curve: Curve, told: _Told, now: str) -> str:
-    up = f"{_point(curve.meter)}/MeterReading"
+    up = f"{_point(curve)}/MeterReading"
     kind = reading_type(curve.quantity, told.period_s, delta=True)
     path, empty = f"{up}/{told.name}", f'<MeterReading xmlns="{ESPI}"/>'
     typed = f"{path}/ReadingType"
@@ -121,6 +132,7 @@ def _type(kind: ReadingType) -> str:
     values = {
         "accumulationBehaviour": kind.accumulation,
         "commodity": kind.commodity,
+        **({"dataQualifier": kind.aggregate} if kind.aggregate else {}),
         "flowDirection": kind.flow,
         "intervalLength": kind.period_s,
         "kind": kind.kind,
@@ -138,7 +150,7 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
     if not readings:
         return ""
     told.blocks += 1
-    parent = f"{_point(curve.meter)}/MeterReading/{told.name}/IntervalBlock"
+    parent = f"{_point(curve)}/MeterReading/{told.name}/IntervalBlock"
     start, (final, length, *_) = readings[0][0], readings[-1]
     inner = "".join(map(_reading, readings))
     block = (
