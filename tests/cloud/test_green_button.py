@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, captured, in_order
 from hesper_cloud.exports import espi
+from hesper_cloud.exports.advances import advance
+from hesper_cloud.exports.curves import Value
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group, Quantity
+from hesper_cloud.validation.codes import Grade
 from hesper_contracts.quality import Quality
 
 ATOM, ESPI = f"{{{espi.ATOM}}}", f"{{{espi.ESPI}}}"
@@ -196,6 +199,42 @@ def test_net_energy_may_be_less_than_nothing_and_a_register_may_not(store: DuckD
     assert intervals(feed, net.logical_name) == steps
     assert intervals(feed, taken.logical_name)[-1:] == steps[2:]
     assert not any(value < 0 for *_, value in intervals(feed, taken.logical_name))
+
+
+def test_a_register_that_began_anew_has_brought_what_lies_between(store: DuckDbStore) -> None:
+    """After its last digit, and after 32 bits; not where it was exchanged, or too much for it."""
+    decimal, binary = Quantity("1.0.1.8.0.255", 1, 30), Quantity("1.0.2.8.0.255", 0, 30)
+    exchanged, jumped = Quantity("1.0.3.8.0.255", 0, 32), Quantity("1.0.4.8.0.255", 1, 32)
+    curves = {
+        decimal: [99_990, 99_998, 3, 9],
+        binary: [2**32 - 500, 2**32 - 100, 50, 70],
+        exchanged: [50_000, 50_100, 3, 9],
+        jumped: [95_000, 95_010, 3, 9],  # 50 kvarh in a quarter of an hour
+    }
+    store.write(Group({}, [captured("M8", curves)], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    told = {each: [value for *_, value in intervals(feed, each.logical_name)] for each in curves}
+    assert told[decimal][-3:] == [8, 5, 6]
+    assert told[binary] == [400, 150, 20]
+    assert told[exchanged] == [100, 6]
+    assert told[jumped] == [10, 6]
+
+
+@pytest.mark.parametrize(
+    ("codes", "before", "after", "scaler", "grown"),
+    [
+        (("2.0.1", "2.4.1"), 95_000, 3, 1, 5_003),  # judged by thresholds of its type
+        (("2.3.4",), 99_998, 3, 1, None),
+        (("2.0.1", "2.4.1"), 10 * (2**32 - 5), 10, 0, None),  # a capacity that cannot be known
+        (("1.0.0",), 99_998, 3, 1, 5),
+        (("1.0.0",), 3, 99_998, 1, 99_995),
+    ],
+)
+def test_what_the_checks_say_of_a_register_that_fell_counts(
+    codes: tuple[str, ...], before: int, after: int, scaler: int, grown: int | None
+) -> None:
+    ends = (Value(T0, before, Grade.RAW, ()), Value(T0 + 900, after, Grade.RAW, codes))
+    assert advance(Quantity(ENERGY, scaler, 30), *ends) == grown
 
 
 def test_gas_and_water_are_services_of_their_own(store: DuckDbStore) -> None:

@@ -4,11 +4,11 @@ Of each meter: its UsagePoint (of one that measures gas or water too: one of eac
 quantity a ReadingType, a MeterReading and the IntervalBlocks. An energy register is given as its
 advance per interval (accumulation 4, delta data), which is what receivers expect; an interval
 begins where the capture before it lies, and is as good as the worse of both. Where the register
-fell there is none, unless it is one of net energy. An interval belongs to the window in which it
-ends, so that of windows that follow each other each has its own: to begin with, captures of a local
-day before the start are read (`LOOK_BACK_S`). One that begins earlier still is told only by an
-export of both its ends. Energy that was captured by the interval (D = 29) is given as it is, over
-the capture period that it ends, and other quantities as they were captured.
+fell there is none, unless it passed its last digit or is one of net energy. An interval belongs to
+the window in which it ends, so that of windows that follow each other each has its own: to begin
+with, captures of a local day before the start are read (`LOOK_BACK_S`). One that begins earlier
+still is told only by an export of both its ends. Energy that was captured by the interval (D = 29)
+is given as it is, over the capture period that it ends, and other quantities as they were captured.
 
 Elements stand in the order of ``espi.xsd``, times are epoch seconds (TimeType), and quality is
 QualityOfReading (`hesper_cloud.validation.codes.Grade`). A value is an integer of 48 bits there
@@ -26,6 +26,7 @@ from itertools import groupby
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
+from hesper_cloud.exports.advances import advance
 from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import (
     ReadingType,
@@ -33,7 +34,7 @@ from hesper_cloud.exports.reading_types import (
     reading_type,
     service_kind,
 )
-from hesper_cloud.quantities import is_net, is_of_interval
+from hesper_cloud.quantities import is_of_interval
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
 
@@ -163,16 +164,17 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
 def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
     """Yields start, duration, value and quality of one quantity's intervals."""
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
-    as_delta, may_fall = is_register(curve.quantity), is_net(curve.quantity.logical_name)
+    as_delta = is_register(curve.quantity)
     for each in curve.values:
         at, value, grade, *_ = each
         if not as_delta:
             yield at - length, length, value, grade
             continue
         before, told.last = told.last, each
-        if before is not None and (may_fall or value >= before.value):
+        grown = None if before is None else advance(curve.quantity, before, each)
+        if before is not None and grown is not None:
             begins = before.captured_at
-            yield begins, at - begins, value - before.value, _of_both(before.grade, grade)
+            yield begins, at - begins, grown, _of_both(before.grade, grade)
 
 
 def _of_both(begin: Grade, end: Grade) -> Grade:

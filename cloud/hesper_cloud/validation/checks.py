@@ -100,13 +100,14 @@ def rollovers(before: Integers, after: Integers, known: Flags, from_percent: int
     """
     passed = np.zeros(before.shape, dtype=np.int64)
     for row, column in zip(*np.nonzero(known & (after < before)), strict=True):  # rare
-        passed[row, column] = _capacity(
+        passed[row, column] = capacity_passed(
             int(before[row, column]), int(after[row, column]), from_percent
         )
     return passed
 
 
-def _capacity(before: int, after: int, from_percent: int) -> int:
+def capacity_passed(before: int, after: int, from_percent: int) -> int:
+    """Returns the capacity that one register passed, or 0; see `rollovers`."""
     if before < 0 or after < 0:
         return 0
     first_part = max(100 - from_percent, 10)

@@ -1,0 +1,46 @@
+"""What an energy register brought from one capture to the next, also where it began anew.
+
+Where the checks have seen the values, their verdict says whether a register that fell had passed
+its last digit. Values that nobody has judged yet are held against the thresholds that apply without
+settings.
+"""
+
+from hesper_cloud.exports.curves import Value
+from hesper_cloud.quantities import is_net
+from hesper_cloud.stores.port import Quantity
+from hesper_cloud.thresholds import Thresholds
+from hesper_cloud.validation.checks import capacity_passed
+from hesper_cloud.validation.codes import BY_NAME
+
+_LIMITS = Thresholds()
+_ROLLOVER, _REVERSE = BY_NAME["rollover"].code, BY_NAME["reverse"].code
+_JOULE = 25
+_LATTER_HALF = 50
+"""Percent of its range that a register has counted at least which is known to have passed its end.
+"""
+
+
+def advance(quantity: Quantity, before: Value, after: Value) -> int | None:
+    """Returns the advance in the quantity's steps; None where it cannot be told.
+
+    That is where a register fell and did not pass its last digit: it was exchanged, or misread.
+    """
+    grown = after.value - before.value
+    if grown >= 0 or is_net(quantity.logical_name):
+        return grown
+    if _REVERSE in after.codes:
+        return None
+    is_judged = _ROLLOVER in after.codes
+    from_percent = _LATTER_HALF if is_judged else _LIMITS.rollover_from_percent
+    passed = capacity_passed(before.value, after.value, from_percent)
+    if not passed:
+        return None
+    length_s = after.captured_at - before.captured_at
+    return grown + passed if is_judged or _can_be(quantity, grown + passed, length_s) else None
+
+
+def _can_be(quantity: Quantity, grown: int, length_s: int) -> bool:
+    """Says whether a load can have made an advance."""
+    finer = int(10 ** max(-quantity.scaler, 0))
+    joules = grown * int(10 ** max(quantity.scaler, 0)) * (1 if quantity.unit == _JOULE else 3600)
+    return joules <= _LIMITS.highest_load_w * length_s * finer
