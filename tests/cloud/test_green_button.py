@@ -7,6 +7,7 @@ codes with the plain 16 bits, so its numbers are what a schema can find wrong.
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -120,6 +121,49 @@ def test_a_meter_whose_scaler_changed_has_a_reading_type_for_each(store: DuckDbS
             found[place] += [each.text or "" for each in entry.iter(f"{ESPI}powerOfTenMultiplier")]
             found[place] += sorted({each.text or "" for each in entry.iter(f"{ESPI}value")})
     assert found == {ENERGY: ["-1", "250"], f"{ENERGY}e1u30": ["1", "250"]}
+
+
+@pytest.mark.parametrize("scalers", [(1, -1), (-1, 1), (0, -3)])
+def test_the_interval_between_two_scalers_is_told_in_the_finer(
+    tmp_path: Path, scalers: tuple[int, int]
+) -> None:
+    """As one export, and as windows of which one has the captures before the change as its past."""
+    store = DuckDbStore(tmp_path / "changed.duckdb")
+    for place, scaler in enumerate(scalers):
+        part = block("M1", 4 * place, 4, energy_scaler=scaler)
+        part.values[1] = (10_000 + 100 * np.arange(4 * place, 4 * place + 4)) * 10 ** (1 - scaler)
+        store.write(Group({}, [part], (T0 + 90_000) * 1000))
+    ends = [T0 - 86_400, T0 + 3600, T0 + 3601, T0 + 86_400]
+    whole, *parts = [
+        energies_by_name(store, start, end) for start, end in [(ends[0], ends[-1]), *pairwise(ends)]
+    ]
+    store.close()
+    assert sorted(whole) == [(T0 + 900 * place, 900, 1000) for place in range(7)]
+    assert sorted(each for part in parts for each in part) == sorted(whole)
+    assert [len(part) for part in parts] == [3, 1, 3]
+
+
+def energies_by_name(store: DuckDbStore, start: int, end: int) -> list[tuple[int, int, float]]:
+    """Start, duration and Wh of each interval, whatever reading it stands in."""
+    feed = ET.fromstring(b"".join(octets_of(store, Wanted("espi", PROFILE, start, end))))
+    scalers, found = {}, []
+    for entry in feed.findall(f"{ATOM}entry"):
+        (itself,) = links(entry)["self"]
+        for each in entry.iter(f"{ESPI}powerOfTenMultiplier"):
+            scalers[itself.split("/")[3]] = int(each.text or "")
+    for name in (name for name in scalers if name.startswith(ENERGY)):
+        found += [(at, s, value * 10 ** scalers[name]) for at, s, value in intervals(feed, name)]
+    return found
+
+
+def test_a_scaler_that_is_wrong_makes_no_interval(store: DuckDbStore) -> None:
+    store.write(Group({}, [block("M1", COUNT, 4, energy_scaler=3)], (T0 + 90_000) * 1000))
+    feed = ET.fromstring(exported(store))
+    readings = {each for entry in feed.findall(f"{ATOM}entry") for each in links(entry)["self"]}
+    names = {each.split("/")[3] for each in readings if f"M1/MeterReading/{ENERGY}" in each}
+    assert len(names) == 2
+    counts = [len(intervals(feed, name)) for name in names]
+    assert sum(counts) == 3 * (COUNT - 1) + 3
 
 
 def test_an_advance_is_as_good_as_the_worse_of_its_ends(store: DuckDbStore) -> None:

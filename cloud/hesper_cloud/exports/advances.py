@@ -39,6 +39,21 @@ def advance(quantity: Quantity, before: Value, after: Value) -> int | None:
     return grown + passed if is_judged or _can_be(quantity, grown + passed, length_s) else None
 
 
+def across(before: tuple[Quantity, Value], after: tuple[Quantity, Value]) -> Value | None:
+    """Returns the advance between captures in different scalers, in the finer one.
+
+    The value stands at the end of the interval and has its grade. None where no load can have made
+    it: then one of the scalers is wrong.
+    """
+    finer = min(before[0], after[0], key=lambda quantity: quantity.scaler)
+    begin, end = (
+        value._replace(value=value.value * int(10 ** (quantity.scaler - finer.scaler)))
+        for quantity, value in (before, after)
+    )
+    grown, length_s = end.value - begin.value, end.captured_at - begin.captured_at
+    return end._replace(value=grown) if grown >= 0 and _can_be(finer, grown, length_s) else None
+
+
 def _can_be(quantity: Quantity, grown: int, length_s: int) -> bool:
     """Says whether a load can have made an advance."""
     finer = int(10 ** max(-quantity.scaler, 0))

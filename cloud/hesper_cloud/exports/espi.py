@@ -19,14 +19,14 @@ each by the others' ``self`` or ``up``.
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from hesper_cloud.exports.advances import advance
+from hesper_cloud.exports.advances import across, advance
 from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import (
     ReadingType,
@@ -43,19 +43,23 @@ ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
 _LARGEST = 2**47 - 1
 _SURE = frozenset({Grade.VALID, Grade.RAW, Grade.VALIDATED})
+_Interval = tuple[int, int, int, int]
+"""Start, duration, value and quality."""
 
 
 @dataclass(slots=True)
 class _Told:
     """What was said of one quantity so far: its blocks, and the reading that came last.
 
-    A meter whose scaler or unit changed has a MeterReading, by another name, for each.
+    A meter whose scaler or unit changed has a MeterReading, by another name, for each. ``first`` is
+    the reading that none came before.
     """
 
     name: str
     period_s: int
     blocks: int = 0
     last: Value | None = None
+    first: Value | None = None
 
 
 def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
@@ -94,8 +98,47 @@ def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
         if quantity not in told:
             name = _name(quantity, told)
             told[quantity] = _Told(name, period_of(values), last=before.get(quantity))
+            told[quantity].first = None if quantity in before else values[first]
             yield _meter_reading(curve, told[quantity], now)
         yield _block(curve._replace(values=values[first:]), told[quantity], now)
+        last = curve
+    if told:
+        yield from _at_changes(last, told, before, now)
+
+
+def _at_changes(
+    of: Curve, told: dict[Quantity, _Told], before: Mapping[Quantity, Value], now: str
+) -> Iterator[str]:
+    """Yields the intervals between the last capture in one scaler and the first in another.
+
+    They belong to the reading with the finer scaler, which alone can say them.
+    """
+    ends = {**before, **{each: its.last for each, its in told.items() if its.last is not None}}
+    for quantity, its in list(told.items()):
+        first = its.first
+        if first is None or not is_register(quantity):
+            continue
+        same = {each: last for each, last in ends.items() if _differ_in_scaler(each, quantity)}
+        earlier = [each for each in same if same[each].captured_at < first.captured_at]
+        if not earlier:
+            continue
+        other = max(earlier, key=lambda each: same[each].captured_at)
+        end = across((other, same[other]), (quantity, first))
+        if end is None:
+            continue
+        finer = min(other, quantity, key=lambda each: each.scaler)
+        curve = of._replace(quantity=finer, values=[])
+        if finer not in told:
+            told[finer] = _Told(_name(finer, told), its.period_s)
+            yield _meter_reading(curve, told[finer], now)
+        begins, grade = same[other].captured_at, _of_both(same[other].grade, end.grade)
+        length = end.captured_at - begins
+        yield _block_of(curve, told[finer], [(begins, length, end.value, grade)], now)
+
+
+def _differ_in_scaler(one: Quantity, other: Quantity) -> bool:
+    same = one.logical_name == other.logical_name and one.unit == other.unit
+    return same and one.scaler != other.scaler
 
 
 def _name(quantity: Quantity, others: Iterable[Quantity]) -> str:
@@ -147,7 +190,11 @@ def _type(kind: ReadingType) -> str:
 
 
 def _block(curve: Curve, told: _Told, now: str) -> str:
-    readings = [each for each in _readings(curve, told) if abs(each[2]) <= _LARGEST]
+    return _block_of(curve, told, _readings(curve, told), now)
+
+
+def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -> str:
+    readings = [each for each in found if abs(each[2]) <= _LARGEST]
     if not readings:
         return ""
     told.blocks += 1
@@ -161,8 +208,8 @@ def _block(curve: Curve, told: _Told, now: str) -> str:
     return _entry(f"{parent}/{told.blocks}", parent, "", block, now)
 
 
-def _readings(curve: Curve, told: _Told) -> Iterator[tuple[int, int, int, int]]:
-    """Yields start, duration, value and quality of one quantity's intervals."""
+def _readings(curve: Curve, told: _Told) -> Iterator[_Interval]:
+    """Yields one quantity's intervals."""
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
     as_delta = is_register(curve.quantity)
     for each in curve.values:
@@ -182,7 +229,7 @@ def _of_both(begin: Grade, end: Grade) -> Grade:
     return begin if end in _SURE else end
 
 
-def _reading(told: tuple[int, int, int, int]) -> str:
+def _reading(told: _Interval) -> str:
     start, duration, value, grade = told
     return (
         f"<IntervalReading><ReadingQuality><quality>{grade:d}</quality></ReadingQuality>"
