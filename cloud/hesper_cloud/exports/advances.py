@@ -5,6 +5,8 @@ its last digit. Values that nobody has judged yet are held against the threshold
 settings.
 """
 
+from collections.abc import Sequence
+
 from hesper_cloud.exports.curves import Value
 from hesper_cloud.quantities import is_net
 from hesper_cloud.stores.port import Quantity
@@ -52,6 +54,28 @@ def across(before: tuple[Quantity, Value], after: tuple[Quantity, Value]) -> Val
     )
     grown, length_s = end.value - begin.value, end.captured_at - begin.captured_at
     return end._replace(value=grown) if grown >= 0 and _can_be(finer, grown, length_s) else None
+
+
+def is_from_nowhere(
+    quantity: Quantity, grown: int, ends: Sequence[Value], fell: bool, later: Value | None
+) -> bool:
+    """Says whether an advance begins or ends where the register does not stand, and is no energy.
+
+    That is a leap that no load can make, after it fell or before it falls back: it was read wrong.
+    Where a register may fall anyway, every such leap is one.
+
+    Args:
+        quantity: The register.
+        grown: Its advance.
+        ends: The captures that it lies between.
+        fell: Whether it had fallen to the first of them.
+        later: The capture after them, if it is known.
+    """
+    begin, end = ends
+    if _can_be(quantity, abs(grown), end.captured_at - begin.captured_at):
+        return False
+    falls_back = later is not None and later.value < end.value
+    return fell or falls_back or is_net(quantity.logical_name)
 
 
 def _can_be(quantity: Quantity, grown: int, length_s: int) -> bool:

@@ -22,11 +22,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from hesper_cloud.exports.advances import across, advance
+from hesper_cloud.exports.advances import across, advance, is_from_nowhere
 from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import (
     ReadingType,
@@ -52,7 +52,7 @@ class _Told:
     """What was said of one quantity so far: its blocks, and the reading that came last.
 
     A meter whose scaler or unit changed has a MeterReading, by another name, for each. ``first`` is
-    the reading that none came before.
+    the reading that none came before; it ``fell`` to the last one, and passed no last digit.
     """
 
     name: str
@@ -60,6 +60,7 @@ class _Told:
     blocks: int = 0
     last: Value | None = None
     first: Value | None = None
+    fell: bool = False
 
 
 def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
@@ -84,12 +85,15 @@ def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
 def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
     """Yields the entries of a meter; none of what was captured before the start alone."""
     told, before = dict[Quantity, _Told](), dict[Quantity, Value]()
-    points = set[str]()
+    points, fallen = set[str](), set[Quantity]()
     for curve in curves:
         quantity, values = curve.quantity, curve.values
         first = bisect_left(values, start, key=lambda value: value.captured_at)
         if first:
             before[quantity] = values[first - 1]
+            past = values[max(0, first - 2) : first]
+            if len(past) > 1 and advance(quantity, *past) is None:
+                fallen.add(quantity)
         if first == len(values):
             continue
         if _point(curve) not in points:
@@ -99,6 +103,7 @@ def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
             name = _name(quantity, told)
             told[quantity] = _Told(name, period_of(values), last=before.get(quantity))
             told[quantity].first = None if quantity in before else values[first]
+            told[quantity].fell = quantity in fallen
             yield _meter_reading(curve, told[quantity], now)
         yield _block(curve._replace(values=values[first:]), told[quantity], now)
         last = curve
@@ -211,17 +216,25 @@ def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -
 def _readings(curve: Curve, told: _Told) -> Iterator[_Interval]:
     """Yields one quantity's intervals."""
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
-    as_delta = is_register(curve.quantity)
-    for each in curve.values:
-        at, value, grade, *_ = each
-        if not as_delta:
-            yield at - length, length, value, grade
-            continue
+    if is_register(curve.quantity):
+        yield from _advances(curve, told)
+        return
+    for at, value, grade, *_ in curve.values:
+        yield at - length, length, value, grade
+
+
+def _advances(curve: Curve, told: _Told) -> Iterator[_Interval]:
+    """Yields what a register brought from capture to capture."""
+    for each, later in zip_longest(curve.values, curve.values[1:]):
         before, told.last = told.last, each
-        grown = None if before is None else advance(curve.quantity, before, each)
-        if before is not None and grown is not None:
-            begins = before.captured_at
-            yield begins, at - begins, grown, _of_both(before.grade, grade)
+        if before is None:
+            continue
+        fell, grown = told.fell, advance(curve.quantity, before, each)
+        told.fell = grown is None
+        if grown is None or is_from_nowhere(curve.quantity, grown, (before, each), fell, later):
+            continue
+        begins = before.captured_at
+        yield begins, each.captured_at - begins, grown, _of_both(before.grade, each.grade)
 
 
 def _of_both(begin: Grade, end: Grade) -> Grade:
