@@ -49,6 +49,12 @@ def states(head_end) -> list[str]:
         return list(session.scalars(select(Request.state).order_by(Request.id)))
 
 
+def link_of(head_end) -> AuthorityLink:
+    registry, authority = head_end.databases.registry, head_end.databases.authority
+    sources = Sources(head_end.settings, registry, authority, None, LatestValues(), head_end.clock)
+    return AuthorityLink(sources, keys.request_sealer(head_end.settings.keys))
+
+
 async def test_what_was_taken_back_behind_a_long_request_does_not_happen(head_end, monkeypatch):
     monkeypatch.setattr(authority_link, "WAIT", timedelta(seconds=0.05))
     begun, over = threading.Event(), threading.Event()
@@ -57,9 +63,7 @@ async def test_what_was_taken_back_behind_a_long_request_does_not_happen(head_en
         begun.set()
         assert over.wait(LONG_S)
 
-    registry, authority = head_end.databases.registry, head_end.databases.authority
-    sources = Sources(head_end.settings, registry, authority, None, LatestValues(), head_end.clock)
-    link = AuthorityLink(sources, keys.request_sealer(head_end.settings.keys))
+    link = link_of(head_end)
     head_end.authority.release(Long(work))
     put(head_end, "long", "key-1")
     reconnect = {"action": "reconnect", "meter": "HES12642984", "reason": "paid", "serial_tail": ""}
@@ -82,4 +86,45 @@ def test_what_was_settled_is_told_before_a_long_request_is_decided(head_end):
     put(head_end, "kill_switch.engage", "key-1", reason="a storm")
     put(head_end, "long", "key-2")
     head_end.authority.turn()
-    assert told == [["done", "new"]]
+    assert told == [["done", "in_hand"]]
+
+
+async def test_what_the_authority_has_begun_is_not_called_taken_back(head_end, monkeypatch):
+    monkeypatch.setattr(authority_link, "_IN_HAND_S", 0.0)
+    begun, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert over.wait(LONG_S)
+
+    link, ann = link_of(head_end), Actor("ann", Role.OPERATOR)
+    head_end.authority.release(Long(work))
+    put(head_end, "long", "key-1")
+    turn = asyncio.create_task(asyncio.to_thread(head_end.authority.turn))
+    try:
+        assert await asyncio.to_thread(begun.wait, LONG_S)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(authority_link, "WAIT", timedelta(0))
+            with pytest.raises(Unavailable, match="still at work"):
+                await link.ask(ann, "long", {}, "key-1")
+    finally:
+        over.set()
+        await turn
+    assert states(head_end) == ["done"]
+    assert await link.ask(ann, "long", {}, "key-1") == {}
+
+
+def test_what_the_authority_had_in_hand_when_it_died_is_settled(head_end):
+    deaths = iter([True])
+
+    def work() -> None:
+        if next(deaths, False):
+            raise MemoryError
+
+    head_end.authority.release(Long(work))
+    put(head_end, "long", "key-1")
+    with pytest.raises(MemoryError):
+        head_end.authority.turn()
+    assert states(head_end) == ["in_hand"]
+    head_end.authority.turn()
+    assert states(head_end) == ["done"]

@@ -17,7 +17,7 @@ from hesper_cloud.authority.hours import EVER
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Meter, Request, Result
+from hesper_cloud.db.registry import UNSETTLED, Meter, Request, Result
 from hesper_contracts import commands, requests, results, status
 from hesper_contracts.commands import Command
 from hesper_contracts.frame import Kind
@@ -115,7 +115,7 @@ class Running:
     def _settled(self, request_id: int) -> Request | None:
         with reading(self.head_end.databases.registry) as session:
             row = session.get_one(Request, request_id)
-            return row if row.state != "new" else None
+            return row if row.state not in UNSETTLED else None
 
     def state(self, command: str) -> str:
         with reading(self.head_end.databases.authority) as session:

@@ -3,6 +3,9 @@
 The outcome is written in the authority's own transaction under the request's requester and
 idempotency key, and copied to the registry afterwards. A crash in between, a request that is asked
 again, or a row that someone copied all end in the same outcome and no second effect.
+
+A request is marked as being in hand before it is decided, and taken back by nobody from then on:
+whoever gave up waiting for it is told that it is being worked on, and not that it will not happen.
 """
 
 import logging
@@ -10,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -21,7 +24,7 @@ from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import SettledRequest
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Request
+from hesper_cloud.db.registry import UNSETTLED, Request
 from hesper_cloud.sealing import Opener
 from hesper_cloud.vault import Vault
 from hesper_cloud.worded import told_by, worded, wording
@@ -58,7 +61,7 @@ class Desk:
         those behind it are taken back meanwhile.
         """
         for count in range(_AT_ONCE):
-            asked = self._next_new()
+            asked = self._take_next()
             if asked is None:
                 return count
             self._write_outcome(asked.id, self._settle(asked, now), now)
@@ -66,16 +69,18 @@ class Desk:
 
     def has_new(self) -> bool:
         """Says whether a request waits to be settled."""
-        query = select(Request.id).where(Request.state == "new").limit(1)
         with reading(self._registry) as session:
-            return session.scalar(query) is not None
+            return session.scalar(_next().with_only_columns(Request.id)) is not None
 
-    def _next_new(self) -> Asked | None:
-        query = select(Request).where(Request.state == "new").order_by(Request.id).limit(1)
-        with reading(self._registry) as session:
-            row = session.scalar(query)
-        if row is None:
+    def _take_next(self) -> Asked | None:
+        """Takes the next request in hand; one that the authority died over still is."""
+        if not self.has_new():
             return None
+        with writing(self._registry) as session:
+            row = session.scalar(_next())
+            if row is None:
+                return None
+            row.state = "in_hand"
         return Asked(
             id=row.id,
             kind=row.kind,
@@ -144,6 +149,11 @@ class Desk:
             if row is not None:
                 row.state, row.outcome = settled
                 row.sealed, row.settled_at = None, now
+
+
+def _next() -> Select[Request]:
+    unsettled = Request.state.in_(UNSETTLED)
+    return select(Request).where(unsettled).order_by(Request.id).limit(1)
 
 
 def _refuse(session: Session, asked: Asked, now: datetime, refusal: Exception) -> _Settled:

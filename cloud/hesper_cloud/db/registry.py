@@ -323,6 +323,10 @@ class Result(RegistryBase):
     received_at: Mapped[datetime]
 
 
+UNSETTLED = ("new", "in_hand")
+"""The states of a request that the authority has not settled, be it that it has begun."""
+
+
 class Request(RegistryBase):
     """One request to the authority, settled by it alone."""
 
@@ -339,6 +343,6 @@ class Request(RegistryBase):
     sealed: Mapped[bytes | None]  # a password, sealed to the authority; cleared after use
     idempotency_key: Mapped[str]
     created_at: Mapped[datetime]
-    state: Mapped[str] = mapped_column(default="new")  # new | done | refused | withdrawn
+    state: Mapped[str] = mapped_column(default="new")  # or in_hand, done, refused, withdrawn
     outcome: Mapped[dict[str, Any] | None]
     settled_at: Mapped[datetime | None]

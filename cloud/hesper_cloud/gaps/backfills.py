@@ -80,7 +80,7 @@ class Backfills:
         elif request.state == "done":
             backfill.command_id = str((request.outcome or {}).get("command"))
             backfill.state = "sent"
-        elif now - request.created_at > _REQUEST_PATIENCE:
+        elif request.state == "new" and now - request.created_at > _REQUEST_PATIENCE:
             request.state = "withdrawn"
             self._failed(session, backfill, "the authority does not answer", now)
 

@@ -11,16 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.authority.case import seal_context, sealed_subject
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Request
+from hesper_cloud.db.registry import UNSETTLED, Request
 from hesper_cloud.sealing import Sealer
 from hesper_cloud.services.errors import Invalid, Refused, Unavailable
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.worded import restored
 
 WAIT = timedelta(seconds=5)
-_LONGER = {"batch.propose": timedelta(seconds=60)}  # tens of thousands of meters are looked up
+_LONGER = dict.fromkeys(  # tens of thousands of meters are looked up
+    ("batch.propose", "firmware.campaign", "firmware.activation"), timedelta(seconds=60)
+)
 _POLL_S = 0.004
-_IN_HAND_S = 0.5  # what the authority had in hand when it was taken back is settled by then
+_IN_HAND_S = 0.5  # what the authority has in hand at the last moment is mostly settled by then
 
 
 class AuthorityLink:
@@ -41,7 +43,8 @@ class AuthorityLink:
 
         Raises:
             Refused: the authority says no, with its reason.
-            Unavailable: it did not answer in time; the request was taken back.
+            Unavailable: it did not answer in time; the request was taken back, or the authority had
+                begun to decide it.
             Invalid: the key was used for another request.
         """
         name = actor if isinstance(actor, str) else actor.username
@@ -49,18 +52,21 @@ class AuthorityLink:
         wait_s = _LONGER.get(kind, WAIT).total_seconds()
         deadline = asyncio.get_running_loop().time() + wait_s
         state, outcome = await asyncio.to_thread(self._outcome, request_id)
-        while state == "new":
-            pause_s = _POLL_S
-            if asyncio.get_running_loop().time() >= deadline:
-                await asyncio.to_thread(self._take_back, request_id)
-                pause_s = _IN_HAND_S
-            await asyncio.sleep(pause_s)
+        while state in UNSETTLED and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_POLL_S)
             state, outcome = await asyncio.to_thread(self._outcome, request_id)
+        if state in UNSETTLED:
+            state, outcome = await self._given_up(request_id)
         if state == "refused":
             found = outcome or {}
             raise Refused(restored(str(found.get("reason", "refused")), found.get("said")))
         if state == "withdrawn":
             raise Unavailable("the authority does not answer; the request was taken back")
+        if state in UNSETTLED:
+            raise Unavailable(
+                "the authority is still at work on this request: look whether it was done before "
+                "you ask again"
+            )
         return outcome or {}
 
     def leave_note(self, actor_name: str, action: str, subject: str, why: str | None) -> None:
@@ -109,11 +115,20 @@ class AuthorityLink:
                 known.state, known.sealed, known.created_at = "new", asked.sealed, asked.created_at
             return known.id
 
+    async def _given_up(self, request_id: int) -> tuple[str, dict[str, Any] | None]:
+        """Takes a request back; returns what became of it where the authority has it in hand."""
+        await asyncio.to_thread(self._take_back, request_id)
+        state, outcome = await asyncio.to_thread(self._outcome, request_id)
+        if state in UNSETTLED:
+            await asyncio.sleep(_IN_HAND_S)
+            state, outcome = await asyncio.to_thread(self._outcome, request_id)
+        return state, outcome
+
     def _take_back(self, request_id: int) -> None:
-        """Withdraws what the authority has not settled, so that nothing happens behind a no."""
-        unsettled = (Request.id == request_id) & (Request.state == "new")
+        """Withdraws what the authority has not begun, so that nothing happens behind a no."""
+        untouched = (Request.id == request_id) & (Request.state == "new")
         with writing(self._registry) as session:
-            session.execute(update(Request).where(unsettled).values(state="withdrawn", sealed=None))
+            session.execute(update(Request).where(untouched).values(state="withdrawn", sealed=None))
 
     def _outcome(self, request_id: int) -> tuple[str, dict[str, Any] | None]:
         with reading(self._registry) as session:
