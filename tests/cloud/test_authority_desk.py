@@ -128,3 +128,34 @@ def test_what_the_authority_had_in_hand_when_it_died_is_settled(head_end):
     assert states(head_end) == ["in_hand"]
     head_end.authority.turn()
     assert states(head_end) == ["done"]
+
+
+def test_after_a_long_request_commands_and_results_have_their_turn(head_end):
+    head_end.authority.release(Long(lambda: head_end.clock.advance(4)))
+    put(head_end, "long", "key-1")
+    put(head_end, "long", "key-2")
+    head_end.authority.turn()
+    assert states(head_end) == ["done", "new"]
+    head_end.authority.turn()
+    assert states(head_end) == ["done", "done"]
+
+
+def test_what_was_asked_while_a_long_request_was_decided_is_of_no_time_to_come(head_end):
+    def work() -> None:
+        head_end.clock.advance(6)
+        put(head_end, "kill_switch.engage", "key-2", reason="a storm")
+
+    head_end.authority.release(Long(work))
+    put(head_end, "long", "key-1")
+    for _ in range(2):
+        head_end.authority.turn()
+    assert states(head_end) == ["done", "done"]
+
+
+def test_the_kill_switch_is_heeded_before_what_was_asked_first(head_end):
+    told: list[list[str]] = []
+    head_end.authority.release(Long(lambda: told.append(states(head_end))))
+    put(head_end, "long", "key-1")
+    put(head_end, "kill_switch.engage", "key-2", reason="a storm")
+    head_end.authority.turn()
+    assert told == [["in_hand", "done"]]

@@ -6,7 +6,7 @@ opens the sealed password and checks it itself.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,10 @@ _TRIES_WINDOW = timedelta(minutes=15)
 
 class WrongPassword(Denied):
     """The password does not fit; counted against the account."""
+
+
+class GivesWay(Exception):
+    """Something may not wait for a long request: nothing of that is kept, and it is begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Case:
     opener: Opener
     now: datetime
     vault: Vault | None = None
+    give_way: Callable[[], None] = lambda: None
+    """Who works for long calls this every fraction of a second, and lets pass what it raises."""
 
     def meter(self, meter_id: str) -> MeterFacts:
         """Returns the meter's facts or refuses."""

@@ -48,7 +48,7 @@ class Outlet(Protocol):
 
 
 class Authority:
-    """Decides. The clock is asked once per turn; nothing else knows the time."""
+    """Decides. The clock is asked for each request, and once for the rest of a turn."""
 
     def __init__(
         self,
@@ -98,8 +98,8 @@ class Authority:
 
     def turn(self) -> None:
         """Does all that is to be done now; what it signs is durable before it is published."""
+        self._desk.settle_new(self._clock)
         now = self._clock()
-        self._desk.settle_new(now)
         if self._enrolment is not None:
             self._enrolment.settle(self._database, now)
         self._alarms.turn(now)

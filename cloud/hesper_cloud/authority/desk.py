@@ -6,10 +6,15 @@ again, or a row that someone copied all end in the same outcome and no second ef
 
 A request is marked as being in hand before it is decided, and taken back by nobody from then on:
 whoever gave up waiting for it is told that it is being worked on, and not that it will not happen.
+
+What is asked of the kill switch waits for nothing: it goes before all other requests, and one that
+takes seconds, the freezing of a batch, looks for it while it is worked on. It gives way then: its
+transaction is rolled back, and it is begun anew afterwards.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +23,14 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import cases, facts
-from hesper_cloud.authority.case import WRONG_PASSWORD, Asked, Case, Outcome, WrongPassword
+from hesper_cloud.authority.case import (
+    WRONG_PASSWORD,
+    Asked,
+    Case,
+    GivesWay,
+    Outcome,
+    WrongPassword,
+)
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
@@ -31,6 +43,8 @@ from hesper_cloud.worded import told_by, worded, wording
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 100
+_URGENT = ("kill_switch.engage", "kill_switch.lift")
+_FOR_LONG = timedelta(seconds=1)
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 
 _Settled = tuple[str, dict[str, Any]]
@@ -54,18 +68,22 @@ class Desk:
         self._handlers = handlers
         self._vault = vault
 
-    def settle_new(self, now: datetime) -> int:
-        """Settles what is new, oldest first; returns how many.
+    def settle_new(self, clock: Callable[[], datetime]) -> None:
+        """Settles what is new, the kill switch's first and then oldest first, for a second or so.
 
         Each is read when its turn comes and told when it is settled: one may take seconds, and
-        those behind it are taken back meanwhile.
+        those behind it are taken back meanwhile. What is left waits for commands and results.
         """
-        for count in range(_AT_ONCE):
+        began = clock()
+        for _ in range(_AT_ONCE):
             asked = self._take_next()
             if asked is None:
-                return count
-            self._write_outcome(asked.id, self._settle(asked, now), now)
-        return _AT_ONCE
+                return
+            now = clock()
+            with suppress(GivesWay):
+                self._write_outcome(asked.id, self._settle(asked, now), now)
+            if clock() - began >= _FOR_LONG:
+                return
 
     def has_new(self) -> bool:
         """Says whether a request waits to be settled."""
@@ -124,10 +142,21 @@ class Desk:
             handler = self._handlers.get(asked.kind)
             if handler is None:
                 raise Denied(worded("there is no request of kind {kind!r}", kind=asked.kind))
-            case = Case(asked, session, self._registry, policy, self._opener, now, self._vault)
+            about = session, self._registry, policy, self._opener, now, self._vault
+            case = Case(asked, *about, self._give_way)
             return "done", handler(case)
         except (Denied, facts.NoPolicy) as refusal:
             return _refuse(session, asked, now, refusal)
+
+    def _give_way(self) -> None:
+        """Breaks off what is at work where the kill switch waits.
+
+        Raises:
+            GivesWay: it does.
+        """
+        with reading(self._registry) as session:
+            if session.scalar(_next().with_only_columns(Request.kind)) in _URGENT:
+                raise GivesWay
 
     @staticmethod
     def _check_age(asked: Asked, now: datetime, limit: timedelta) -> None:
@@ -153,7 +182,8 @@ class Desk:
 
 def _next() -> Select[Request]:
     unsettled = Request.state.in_(UNSETTLED)
-    return select(Request).where(unsettled).order_by(Request.id).limit(1)
+    first = Request.kind.in_(_URGENT).desc()
+    return select(Request).where(unsettled).order_by(first, Request.id).limit(1)
 
 
 def _refuse(session: Session, asked: Asked, now: datetime, refusal: Exception) -> _Settled:

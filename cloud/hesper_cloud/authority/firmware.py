@@ -18,7 +18,7 @@ from hesper_contracts.firmware import UpdateGateway
 from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import ANY, Manifest
 from hesper_contracts.versions import at_least
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority.batches.cases import terms_of
@@ -66,7 +66,7 @@ class FirmwareDesk:
         wish = self._wish(case)
         kept = self._kept(wish, case.now)
         kind = UPDATE if kept.said.type == "gateway" else TRANSFER
-        unfit = _unfit(case.registry, kept.said, names)
+        unfit = _unfit(case, kept.said, names)
         return self._propose(case, kind, wish, tuple(names), unfit)
 
     def activate(self, case: Case) -> Outcome:
@@ -190,15 +190,16 @@ def _is_verified(session: Session, activation: CommandRecord, wish: ImageWish) -
     return newest is not None and newest.get("image") == wish.image
 
 
-def _unfit(registry: Engine, said: Manifest, names: list[str]) -> dict[str, str]:
+def _unfit(case: Case, said: Manifest, names: list[str]) -> dict[str, str]:
     """Returns the meters or gateways that the registry says need not be asked, with the cause.
 
     Whoever can write the registry can only leave some out; the rest is asked by its gateway.
     """
     table, known = (Gateway, Gateway.version) if said.type == "gateway" else (Meter, Meter.firmware)
     unfit: dict[str, str] = {}
-    with reading(registry) as session:
+    with reading(case.registry) as session:
         for some in batched(names):
+            case.give_way()
             query = select(table.id, known).where(table.id.in_(some))
             for name, version in session.execute(query):
                 if cause := _cause(said, version):

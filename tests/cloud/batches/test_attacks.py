@@ -2,12 +2,12 @@
 
 import pytest
 from hesper_cloud import audit
-from hesper_cloud.authority.batches import frozen
+from hesper_cloud.authority.batches import frozen, roll
 from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord, User
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import Alert, Result
+from hesper_cloud.db.registry import Alert, Request, Result
 from sqlalchemy import delete, insert, select, update
 
 PROTECTED, ELSEWHERE = "HES12642985", "HES12642984"
@@ -206,3 +206,32 @@ def test_many_small_batches_cut_no_more_than_one_large_may(town):
         town.turn(5)
         town.answer_all(output=False)
     assert gone(town) == 4
+
+
+@pytest.mark.parametrize("kind", ["relay.read", "relay.reconnect"])
+def test_a_long_list_that_is_being_frozen_keeps_nobody_from_the_kill_switch(
+    town, monkeypatch, kind
+):
+    looked_up = roll.many_meters
+    now = town.clock.now
+
+    def engaged_meanwhile(registry, names):
+        monkeypatch.setattr(roll, "many_meters", looked_up)
+        with writing(registry) as session:
+            session.add(
+                Request(
+                    kind="kill_switch.engage",
+                    requested_by="ann",
+                    payload={"reason": "a storm"},
+                    idempotency_key="stop",
+                    created_at=now,
+                )
+            )
+        return looked_up(registry, names)
+
+    monkeypatch.setattr(roll, "many_meters", engaged_meanwhile)
+    asked = town.ask(kind=kind)
+    assert asked.state == "done"
+    (stopped,), (proposed,) = town.audited("kill_switch.engage"), town.audited("batch.propose")
+    assert stopped.sequence < proposed.sequence
+    assert len(town.rows(asked.outcome["batch"])) == len(town.meters)

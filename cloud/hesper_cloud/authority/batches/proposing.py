@@ -95,6 +95,7 @@ def _check_meters(case: Case, wish: BatchWish) -> None:
 
 def _store(case: Case, batch: Batch, rows: list[frozen.Frozen]) -> None:
     for start in range(0, len(rows), _PER_WRITE):
+        case.give_way()
         case.session.execute(
             insert(BatchRow),
             [

@@ -41,7 +41,7 @@ def called(case: Case, kind: str, names: Sequence[str]) -> list[Frozen]:
     """Returns the rows of a batch, in the order of its list, with the causes of exclusion."""
     if KINDS[kind].at_gateway:
         return _gateways(case, kind, names)
-    found = many_meters(case.registry, names)
+    found = _found(case, names)
     areas = _areas(case, names) if kind == RECONNECT else {}
     known = _known(case, kind, names)
     return [
@@ -66,12 +66,20 @@ def check_areas(case: Case, user: User, names: Sequence[str]) -> None:
         return
     if not all(names):
         raise Denied("an account of some areas tells gateways nothing")
-    found = many_meters(case.registry, names)
+    found = _found(case, names)
     with reading(case.registry) as session:
         seen = frozenset(within(session, user.areas))
     for name in names:
         if name not in found or found[name].area not in seen:
             raise Denied(worded("there is no meter {name!r}", name=name))
+
+
+def _found(case: Case, names: Sequence[str]) -> dict[str, MeterFacts]:
+    found: dict[str, MeterFacts] = {}
+    for some in batched(names):
+        case.give_way()
+        found.update(many_meters(case.registry, some))
+    return found
 
 
 def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> str | None:
@@ -122,6 +130,7 @@ def _known(case: Case, kind: str, names: Sequence[str]) -> _Known:
     session = case.session
     pending: dict[str, str] = {}
     for some in batched(names) if kind != READ else ():
+        case.give_way()
         query = select(CommandRecord.meter, CommandRecord.state).where(
             CommandRecord.meter.in_(some), _in_the_way(kind)
         )
@@ -150,6 +159,7 @@ def _areas(case: Case, names: Sequence[str]) -> dict[str, str]:
     with reading(case.registry) as session:
         kinds = dict(session.execute(select(Element.id, Element.kind)).all())
         for some in batched(names):
+            case.give_way()
             papers = select(Meter.id, Meter.area).where(Meter.id.in_(some), Meter.area.is_not(None))
             areas.update((name, area or "") for name, area in session.execute(papers))
             fed = select(ElementMeter.meter, ElementMeter.element).where(
