@@ -100,6 +100,11 @@ CERTIFICATE_EXPIRES = Gauge(
     "Until the first certificate of a kind ends that counts: gateway, server, authority.",
     ["kind"],
 )
+CERTIFICATES_LATE = Gauge(
+    "hesper_certificates_late",
+    "Certificates of a kind with too little of their life left, or none.",
+    ["kind"],
+)
 OPEN_GAPS = Gauge("hesper_gaps_open", "Gaps in the ledger that are not filled.")
 OPEN_ALERTS = Gauge("hesper_alerts_open", "Alerts that are not cleared.", ["severity"])
 HIDDEN_ALERTS = Gauge("hesper_alerts_hidden", "Open alerts that gave way to a greater one.")

@@ -79,7 +79,7 @@ class CertificateRule:
         self._measured: set[str] = set()
 
     def check(self) -> None:
-        """Raises an alert for each that is late, clears those that were, sets the metric."""
+        """Raises an alert for each that is late, clears those that were, sets the metrics."""
         now = self._clock()
         found = self._found(now)
         late = {each.subject(now >= each.ends): each for each in found if each.is_late(now)}
@@ -97,10 +97,13 @@ class CertificateRule:
         kinds = {each.kind for each in found}
         for gone in self._measured - kinds:
             metrics.CERTIFICATE_EXPIRES.remove(gone)
+            metrics.CERTIFICATES_LATE.remove(gone)
         self._measured = kinds
         for kind in kinds:
-            first = min(each.ends for each in found if each.kind == kind)
+            its = [each for each in found if each.kind == kind]
+            first = min(each.ends for each in its)
             metrics.CERTIFICATE_EXPIRES.labels(kind).set((first - now).total_seconds())
+            metrics.CERTIFICATES_LATE.labels(kind).set(sum(each.is_late(now) for each in its))
 
     def _found(self, now: datetime) -> list[Newest]:
         shut_out = select(ShutOut.gateway)

@@ -55,15 +55,21 @@ def test_people_are_told_before_it_ends_and_when_it_is_over(
     assert told() == []
     head_end.clock.advance(quiet_until * DAY_S)
     assert told() == []
+    assert late() == 0
     head_end.clock.advance(2 * DAY_S - 1)
     assert told() == [f"certificate-ends/server/{NAME}"]
     labels = {"kind": "server"}
     left_s = REGISTRY.get_sample_value("hesper_certificate_expires_seconds", labels)
     assert left_s == (days - quiet_until - 2) * DAY_S + 1
+    assert late() == 1
     head_end.clock.advance((days - quiet_until) * DAY_S)
     assert told() == [f"certificate-ended/server/{NAME}"]
     shown = of_another(Desk(desk.settings, desk.databases, head_end.clock.now), days, subject)
     assert told() == []
+
+
+def late() -> float | None:
+    return REGISTRY.get_sample_value("hesper_certificates_late", {"kind": "server"})
 
 
 def _telling(rule: CertificateRule, registry: Any) -> Callable[[], list[str]]:

@@ -286,8 +286,15 @@ CASES: dict[str, tuple[dict[str, tuple[float, float]], dict[str, tuple[float, fl
         {'hesper_ingest_dead_letters_total{kind="readings"}': (4, 4)},
     ),
     "HesperCertificateEnds": (
-        {'hesper_certificate_expires_seconds{kind="server"}': (9e5, 9e5)},
-        {'hesper_certificate_expires_seconds{kind="gateway"}': (9e5, 9e5)},
+        {'hesper_certificates_late{kind="server"}': (1, 1)},
+        {'hesper_certificates_late{kind="server"}': (0, 0),
+         'hesper_certificate_expires_seconds{kind="server"}': (4e5, 4e5)},
+    ),
+    "HesperCertificateOver": (
+        {'hesper_certificates_late{kind="gateway"}': (1, 1),
+         'hesper_certificate_expires_seconds{kind="gateway"}': (5e4, 5e4)},
+        {'hesper_certificates_late{kind="gateway"}': (0, 0),
+         'hesper_certificate_expires_seconds{kind="gateway"}': (5e4, 5e4)},
     ),
 }  # fmt: skip
 
