@@ -5,6 +5,7 @@ the audit log before it takes effect, in the name of the machine's operator.
 """
 
 import getpass
+import json
 import re
 import weakref
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ def activate_policy(authority: Engine, name: str, document: dict[str, Any]) -> N
         active = session.scalars(select(PolicyRow).where(PolicyRow.active)).first()
         if active and (active.name, active.document) == (name, document):
             return
-        note(session, "policy.activate", name, active.name if active else None, str(document))
+        told = json.dumps(document, ensure_ascii=False, sort_keys=True)
+        note(session, "policy.activate", name, active.name if active else None, told)
         session.execute(update(PolicyRow).values(active=False))
         session.merge(PolicyRow(name=name, document=document, active=True))
 

@@ -59,6 +59,7 @@ def test_a_policy_is_shown_changed_and_set(head_end, run, tmp_path):
         ("strict", "winter"),
     ]
     assert rows[-1].actor == provision.operator()
+    assert json.loads(rows[-1].after) == POLICIES["strict"].model_dump(mode="json")
 
 
 def test_what_is_no_policy_is_named_and_not_stored(head_end, run, tmp_path):
