@@ -28,7 +28,7 @@ from hesper_cloud.stores.port import (
     StoreRefused,
     StoreUnavailable,
 )
-from hesper_cloud.stores.sequences import StoredSequences
+from hesper_cloud.stores.sequences import MOST_INTERVALS, StoredSequences
 from hesper_contracts import columns, readings
 from hesper_contracts.batch import BatchId
 from hesper_contracts.readings import LOAD_PROFILE, MeterRows, Section
@@ -276,6 +276,43 @@ def test_stored_sequences_are_intervals() -> None:
     assert [n for n in range(15) if BatchId("gw", EPOCH, n) in stored] == [0, *range(4, 13)]
     assert BatchId("gw", "f" * 16, 5) not in stored
     assert BatchId("other", EPOCH, 5) not in stored
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_one_gateway_fills_no_memory_with_outboxes_or_holes(step: int) -> None:
+    stored = StoredSequences([("other", EPOCH, 0, 9)])
+    several = [
+        BatchId("gw", EPOCH if step else f"{number:016x}", number * step)
+        for number in range(2 * MOST_INTERVALS)
+    ]
+    for batch in several:
+        stored.add(batch)
+    assert [batch for batch in several if batch in stored] == several[MOST_INTERVALS:]
+    assert BatchId("other", EPOCH, 5) in stored
+
+
+def test_the_outbox_in_use_is_known_longest() -> None:
+    stored = StoredSequences()
+    for number in range(3 * MOST_INTERVALS):
+        stored.add(BatchId("gw", f"{number:016x}", 0))
+        stored.add(BatchId("gw", "f" * 16, number))
+    assert all(BatchId("gw", "f" * 16, number) in stored for number in range(3 * MOST_INTERVALS))
+
+
+def test_as_many_outboxes_are_known_after_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_file, "MOST_INTERVALS", 3)
+    path = tmp_path / "readings.duckdb"
+    batches = [BatchId("gw", f"{number:016x}", 7) for number in range(5)]
+    store = DuckDbStore(path)
+    for number, batch in enumerate([*batches, batches[4]]):
+        store._file.stored = StoredSequences()  # the last was forgotten, and comes twice
+        store.write(Group({batch: "x"}, [], T0 + 60_000 * number))
+    store.close()
+    store = DuckDbStore(path)
+    assert list(store.known(batches)) == batches[2:]
+    store.close()
 
 
 @pytest.mark.parametrize("kind", ["store", "book"])

@@ -25,7 +25,7 @@ from hesper_cloud.stores.errors import StoreInUse
 from hesper_cloud.stores.high_water import HighWater
 from hesper_cloud.stores.machine_memory import usable_octets
 from hesper_cloud.stores.port import StoreUnavailable
-from hesper_cloud.stores.sequences import StoredSequences
+from hesper_cloud.stores.sequences import MOST_INTERVALS, StoredSequences
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class DuckDbFile:
         """Reads keys, marks, stored batch ids and sealed files from the file."""
         self.catalogue = Catalogue(self.connection)
         self.lineage = duckdb_lineage.learn(self.connection)
-        self.stored = StoredSequences(self.connection.execute(ISLANDS).fetchall())
+        islands = self.connection.execute(ISLANDS, [MOST_INTERVALS])
+        self.stored = StoredSequences(islands.fetchall())
         self.commit_number = self.connection.execute(NEWEST_COMMIT).fetchall()[0][0] or 0
         self.sealed = self.listed = manifest(self.connection)
         self.high_water = HighWater()

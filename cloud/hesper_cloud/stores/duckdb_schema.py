@@ -51,10 +51,14 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS layouts (key INTEGER, quantities VARCHAR)",
 )
 ISLANDS = """
-    SELECT gateway, epoch, min(sequence), max(sequence)
-    FROM (SELECT *, sequence - row_number() OVER (PARTITION BY gateway, epoch ORDER BY sequence)
-                 AS island FROM batches)
-    GROUP BY gateway, epoch, island"""
+    SELECT gateway, epoch, first, last FROM (
+        SELECT gateway, epoch, min(sequence) AS first, max(sequence) AS last,
+               max(stored_at) AS newest
+        FROM (SELECT *, sequence - dense_rank() OVER (PARTITION BY gateway, epoch ORDER BY sequence)
+                     AS island FROM batches)
+        GROUP BY gateway, epoch, island)
+    QUALIFY row_number() OVER (PARTITION BY gateway ORDER BY newest DESC, last DESC) <= ?
+    ORDER BY newest, last"""
 
 
 _USED_LAYOUTS = (

@@ -6,6 +6,7 @@ So the newest ones are in memory, too: those copies cost no query.
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from hesper_contracts.batch import BatchId
 
@@ -15,6 +16,7 @@ from hesper_cloud.stores.influx_server import InfluxServer
 
 _NONE = -1
 _REMEMBERED = 50_000
+_OUTBOXES = 200_000  # one may come with each message: who names no batch has a new one each time
 
 
 class Batches:
@@ -35,14 +37,15 @@ class Batches:
         self._server.write(b"\n".join([commit, *ids]), "ns")
         for batch, digest in batches.items():
             outbox = (batch.gateway, batch.epoch)
-            self._newest[outbox] = max(batch.sequence, self._newest.get(outbox, _NONE))
+            if outbox in self._newest:  # else the server may hold a later one
+                self._newest[outbox] = max(batch.sequence, self._newest[outbox])
             self._recent[batch] = digest
         self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        surplus = len(self._recent) - _REMEMBERED
-        for batch in list(islice(self._recent, max(0, surplus))):
-            del self._recent[batch]
+        """Forgets what the server is asked for again, should it be wanted."""
+        _keep_last(self._recent, _REMEMBERED)
+        _keep_last(self._newest, _OUTBOXES)
 
     def known(self, batches: Sequence[BatchId]) -> dict[BatchId, str]:
         """Returns the digests of those batches that are stored."""
@@ -64,6 +67,7 @@ class Batches:
             for table in self._server.query(query, "ns"):
                 newest = int(table.rows[0][0])
             self._newest[outbox] = newest
+            _keep_last(self._newest, _OUTBOXES)
         return self._newest[outbox]
 
     def _digests(self, outbox: tuple[str, str], sequences: set[int]) -> dict[BatchId, str]:
@@ -75,6 +79,11 @@ class Batches:
             for sequence, digest in table.rows
             if sequence in sequences
         }
+
+
+def _keep_last(known: dict[Any, Any], most: int) -> None:
+    for each in list(islice(known, max(0, len(known) - most))):
+        del known[each]
 
 
 def _of(outbox: tuple[str, str]) -> str:
