@@ -3,7 +3,8 @@
 Files of imports and reports go after their days; the rows that tell of them stay, without the rows
 of people. What a process that was killed left half-made in those folders goes after a day, and so
 does all data of a person that nobody has fetched. Events go where days are set for them, and what
-is known of their batches as what the store knows of its own.
+is known of their batches as what the store knows of its own. So does work that is done, where days
+are set for it: closed gaps, and what was asked of the authority, whose audit log tells of it.
 """
 
 import shutil
@@ -13,17 +14,31 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, delete, select, tuple_, update
+from sqlalchemy import (
+    Engine,
+    ScalarSelect,
+    Select,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.db.engines import PER_QUERY, batched, reading, writing
 from hesper_cloud.db.long_jobs import UNENDED, LongJob
 from hesper_cloud.db.registry import (
+    UNSETTLED,
+    Backfill,
     BatchSeen,
     Event,
+    Gap,
     ImportFile,
     ImportReject,
     Report,
+    Request,
     WebSession,
 )
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
@@ -64,6 +79,9 @@ class CleanUp:
         self._persons(now - _HALF_MADE)
         if kept.event_days:
             self._stored(now - timedelta(days=kept.event_days), Event.stored_at, Event.id)
+        if kept.work_days:
+            for over in _work(now - timedelta(days=kept.work_days)):
+                self._done(over)
         seen_days = timedelta(days=self._settings.store.retention.batch_days)
         key = BatchSeen.gateway, BatchSeen.epoch, BatchSeen.sequence
         self._stored(now - seen_days, BatchSeen.stored_at, *key)
@@ -87,6 +105,16 @@ class CleanUp:
             with writing(self._registry) as session:
                 if session.connection().execute(part).rowcount < PER_QUERY:
                     return
+
+    def _done(self, over: Select[int]) -> None:
+        """Removes rows by their ids; they are looked for where nobody waits to write."""
+        row = over.column_descriptions[0]["entity"]
+        for _ in self._giving_way.portions(repeat(None)):
+            ids = self._ids(over.limit(PER_QUERY))
+            with writing(self._registry) as session:
+                session.execute(delete(row).where(row.id.in_(over.where(row.id.in_(ids)))))
+            if len(ids) < PER_QUERY:
+                return
 
     def _imports(self, before: datetime) -> None:
         """Lets go of files, those excepted whose rows a job still enters; the files go last."""
@@ -153,6 +181,35 @@ class CleanUp:
     def _write(self, change: Callable[[Session], None]) -> None:
         with writing(self._registry) as session:
             change(session)
+
+
+def _work(before: datetime) -> tuple[Select[int], ...]:
+    """Returns what asks for the ids of work that was over before a moment.
+
+    A backfill stays while a gap names it. The newest row of each table does, too, whatever its age:
+    SQLite gives the number of a last row that went away to the next one.
+    """
+    named = exists().where(Gap.backfill_id == Backfill.id)
+    return (
+        select(Gap.id).where(
+            Gap.state == "closed", Gap.closed_at < before, Gap.id < _newest(Gap.id)
+        ),
+        select(Backfill.id).where(
+            Backfill.state.in_(("done", "failed")),
+            Backfill.asked_at < before,
+            Backfill.id < _newest(Backfill.id),
+            ~named,
+        ),
+        select(Request.id).where(
+            Request.state.not_in(UNSETTLED),
+            Request.created_at < before,
+            Request.id < _newest(Request.id),
+        ),
+    )
+
+
+def _newest(key: InstrumentedAttribute[int]) -> ScalarSelect[int | None]:
+    return select(func.max(key)).correlate(None).scalar_subquery()
 
 
 def _is_older(path: Path, before: datetime) -> bool:

@@ -76,6 +76,7 @@ class CleanUpSettings(_Section):
     import_days: int = Field(default=30, ge=1)  # files of imports, which name people
     report_days: int = Field(default=400, ge=1)  # files of reports
     event_days: int = Field(default=0, ge=0)  # events, since they were stored; 0: for ever
+    work_days: int = Field(default=0, ge=0)  # closed gaps, requests, backfills; 0: for ever
 
 
 class BackupSettings(_Section):

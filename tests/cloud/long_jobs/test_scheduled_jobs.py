@@ -5,6 +5,7 @@ import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,13 +13,16 @@ from hesper_cloud import cleaning, jobs
 from hesper_cloud.cleaning import PERSONS, CleanUp
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
+    Backfill,
     BatchSeen,
     Event,
+    Gap,
     ImportFile,
     ImportReject,
     LongJob,
     Meter,
     Report,
+    Request,
     ScheduledRun,
     WebSession,
 )
@@ -234,6 +238,39 @@ def test_events_go_after_their_days_and_ids_of_batches_after_theirs(
         sequences = session.scalars(select(BatchSeen.sequence).order_by(BatchSeen.sequence)).all()
     assert left == ({"29"} if event_days else {"29", "31", "32", "33", "401", "402"})
     assert sequences == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("work_days", [0, 30])
+def test_work_that_is_done_goes_after_its_days_and_what_is_not_stays(
+    sources: Any, monkeypatch: pytest.MonkeyPatch, work_days: int
+) -> None:
+    monkeypatch.setattr(cleaning, "PER_QUERY", 2)
+    registry, now = sources.registry, datetime.now(UTC)
+    kept = sources.settings.clean_up.model_copy(update={"work_days": work_days})
+    settings = sources.settings.model_copy(update={"clean_up": kept})
+    old, late = now - timedelta(days=31), now - timedelta(days=29)
+    of = {"meter": "M1", "profile": "1.0.99.1.0.255", "from_at": old, "to_at": old}
+    gap = of | {"expected_count": 1, "cause": "unknown", "noticed_at": old}
+    backfill = of | {"gateway": "gw-1", "missing_count": 1}
+    asked = {"kind": "audit.note", "requested_by": "ann", "payload": {}}
+    states = ("done", "in_hand", "new", "refused", "withdrawn")
+    with writing(registry) as session:
+        for number, (state, at) in enumerate(product(("closed", "given_up"), (old, late, old))):
+            session.add(Gap(id=number, state=state, closed_at=at, backfill_id=number, **gap))
+        for number, (state, at) in enumerate(product(("done", "failed", "sent"), (old, late, old))):
+            session.add(Backfill(id=number, state=state, asked_at=at, **backfill))
+        for number, (state, at) in enumerate(product((*states, "done"), (late, old))):
+            made = {"state": state, "created_at": at, "idempotency_key": str(number)}
+            session.add(Request(id=number, **made, **asked))
+    CleanUp(registry, settings, lambda: now).turn()
+    with reading(registry) as session:
+        left = [
+            session.scalars(select(row.id).order_by(row.id)).all()
+            for row in (Gap, Backfill, Request)
+        ]
+    everything = [list(range(6)), list(range(9)), list(range(12))]
+    after = [[1, 3, 4, 5], [1, 3, 4, 5, 6, 7, 8], [0, 2, 3, 4, 5, 6, 8, 10, 11]]
+    assert left == (after if work_days else everything)
 
 
 def test_a_clean_up_that_was_killed_before_the_files_went_is_made_good(sources: Any) -> None:
