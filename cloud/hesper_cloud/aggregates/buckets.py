@@ -7,7 +7,7 @@ and a day the sum of its hours, across every change of the clock.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -86,12 +86,11 @@ def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
         if its_unit != unit:
             continue
         factor = 10 ** (its_scaler - scaler)
-        stop = calendar.day_end(day, zone)
-        length_s = stop - starts_at if step_s == _DAY_S else step_s
+        edges = _edges(day, starts_at, step_s, len(sums), zone)
         found += [
             Bucket(
-                starts_at + place * step_s,
-                min(starts_at + (place + 1) * length_s, stop),
+                edges[place],
+                edges[place + 1],
                 sums[place] * factor,
                 counts[place],
                 estimated[place],
@@ -102,6 +101,17 @@ def added_up(rows: Sequence[Row], step: Step, zone: ZoneInfo) -> list[Bucket]:
             if counts[place]
         ]
     return found if step == "half-hour" else list(_joined(found, step, zone))
+
+
+def _edges(day: date, starts_at: int, step_s: int, count: int, zone: ZoneInfo) -> list[int]:
+    """Returns where the buckets of a day lie: between captures, as they are due."""
+    stop = calendar.day_end(day, zone)
+    if (stop - starts_at) % step_s and step_s < _DAY_S:
+        due: list[int] = calendar.captures(day, zone, step_s).tolist()
+        if due[0] == starts_at and len(due) > count:
+            return due
+    length_s = stop - starts_at if step_s == _DAY_S else step_s
+    return [starts_at, *(min(starts_at + n * length_s, stop) for n in range(1, count + 1))]
 
 
 def commonest(counts: Mapping[int, int]) -> int:
@@ -128,9 +138,20 @@ def _range(bucket: Bucket, step: Step, zone: ZoneInfo) -> tuple[int, int]:
     day = calendar.day_of(bucket.starts_at, zone)
     begins = calendar.midnight(day, zone)
     if step == "hour":
-        hour = begins + (bucket.starts_at - begins) // _HOUR_S * _HOUR_S
-        return hour, hour + _HOUR_S
+        return _hour(bucket.starts_at, zone)
     if step == "day":
         return begins, calendar.day_end(day, zone)
     month: date = day.replace(day=1)
     return calendar.midnight(month, zone), calendar.midnight(calendar.month_after(month), zone)
+
+
+def _hour(at: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Returns the hour of the clock on the wall; one that the clock changes within is cut there."""
+    shown = datetime.fromtimestamp(at, zone)
+    begins = at - shown.minute * 60 - shown.second
+    changed = _offset_s(at, zone) - _offset_s(begins, zone)
+    return begins + abs(changed), begins + _HOUR_S
+
+
+def _offset_s(at: int, zone: ZoneInfo) -> int:
+    return int((datetime.fromtimestamp(at, zone).utcoffset() or timedelta()).total_seconds())
