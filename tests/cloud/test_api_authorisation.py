@@ -4,8 +4,10 @@ The routes, their parameters and their bodies come from the API's own descriptio
 below adds is one decision for each route. A route that is not in it fails, so nobody can forget.
 """
 
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.sources import Sources
+from hesper_cloud.settings import Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
 
 PEOPLE = {
@@ -291,19 +294,36 @@ NOT_FOR_MACHINES = {"PUT /kill-switch"}
 """Of what operators may: a service may it not, whatever its scopes."""
 
 
-@pytest.fixture
-def app(head_end, monkeypatch) -> Iterator[Any]:
+@contextmanager
+def application(head_end: Any) -> Iterator[Any]:
     """The application on an empty store, whose authority is away: it refuses by itself or not."""
-    monkeypatch.setattr("hesper_cloud.services.authority_link.WAIT", timedelta(0))
-    monkeypatch.setattr("hesper_cloud.services.authority_link._IN_HAND_S", 0.0)
-    monkeypatch.setattr("hesper_cloud.services.authority_link._LONGER", {})
     settings, registry = head_end.settings, head_end.databases.registry
     store = DuckDbStore(settings.readings_file)
     read_only = open_engine(settings.database.authority_url, read_only=True)
     sources = Sources(settings, registry, read_only, store, LatestValues(), now_utc)
-    yield create_app(assemble(sources, lambda: 0.0), settings)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"WAIT": timedelta(0), "_IN_HAND_S": 0.0, "_LONGER": {}}.items():
+            patch.setattr(f"hesper_cloud.services.authority_link.{name}", value)
+        yield create_app(assemble(sources, lambda: 0.0), settings)
     store.close()
     read_only.dispose()
+
+
+@pytest.fixture
+def app(head_end) -> Iterator[Any]:
+    with application(head_end) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def app_of_all(tmp_path_factory, prepared_state, head_end_class, gateway_signer) -> Iterator[Any]:
+    """One for those tests in which nothing comes past the door."""
+    folder = tmp_path_factory.mktemp("shut") / "state"
+    shutil.copytree(prepared_state, folder)
+    head_end = head_end_class(Settings(state=folder), gateway_signer, now_utc)
+    with application(head_end) as made:
+        yield made
+    head_end.close()
 
 
 @pytest.fixture
@@ -342,10 +362,20 @@ def machine(head_end) -> Callable[..., str]:
     return make
 
 
+def client_of(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://hesper.test")
+
+
 @pytest.fixture
 async def client(app) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def outside(app_of_all) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app_of_all) as client:
         yield client
 
 
@@ -359,28 +389,28 @@ async def tokens_of(client: httpx.AsyncClient) -> dict[str, str]:
     return tokens
 
 
-async def test_every_route_is_in_the_table_and_nothing_else(app):
-    assert app.openapi() == described()
+async def test_every_route_is_in_the_table_and_nothing_else(app_of_all):
+    assert app_of_all.openapi() == described()
     assert {name for name, _ in routes(described())} == set(TABLE)
 
 
-async def test_nobody_without_an_account_gets_past_the_door(client):
+async def test_nobody_without_an_account_gets_past_the_door(outside):
     found = {}
     for name, call in routes(described()):
         if TABLE[name] != "open":
-            found[name] = await call.status(client)
+            found[name] = await call.status(outside)
     assert {name: status for name, status in found.items() if status != 401} == {}
 
 
 @pytest.mark.parametrize("role", ORDER)
-async def test_a_role_is_refused_what_it_may_not(client, role):
-    token = (await tokens_of(client))[role]
+async def test_a_role_is_refused_what_it_may_not(outside, role):
+    token = (await tokens_of(outside))[role]
     found = {}
     for name, call in routes(described()):
         needs = TABLE[name]
         too_weak = needs in ORDER and ORDER.index(role) < ORDER.index(needs)
         if too_weak or needs == "machine":
-            found[name] = await call.status(client, token)
+            found[name] = await call.status(outside, token)
     assert {name: status for name, status in found.items() if status != 403} == {}
 
 
