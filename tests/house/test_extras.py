@@ -7,6 +7,7 @@ process every other distribution is made impossible to import, and then each mod
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
@@ -86,12 +87,15 @@ def brought_by(extra: str) -> set[str]:
     return {name for name, _ in found}
 
 
+owners_of_packages = cache(packages_distributions)
+
+
 def import_packages_outside(extra: str) -> set[str]:
     """Return the top-level import packages that belong to no distribution of this extra."""
     allowed = brought_by(extra)
     return {
         package
-        for package, owners in packages_distributions().items()
+        for package, owners in owners_of_packages().items()
         if not allowed & {canonicalize_name(owner) for owner in owners}
     }
 
@@ -156,7 +160,8 @@ def test_a_console_script_says_what_it_does(programs, project, script, knows):
 def install(python: Path, root: Path, what: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "pip", "--python", python, "install", "--quiet",
-         "--disable-pip-version-check", "--constraint", root / "constraints.txt", what],
+         "--disable-pip-version-check", "--no-compile",
+         "--constraint", root / "constraints.txt", what],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
