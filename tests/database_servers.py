@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from hesper_lab import ports, system
 
@@ -60,7 +59,7 @@ class Influxd:
                 [INFLUXD, "-config", str(self._config)], stdout=log, stderr=log
             )
         deadline = time.monotonic() + INFLUX_START_S
-        while not answers(self.url):
+        while not ports.answers(f"{self.url}/ping"):
             assert self._server.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, "influxd does not answer"
             time.sleep(0.05)
@@ -116,7 +115,7 @@ def influx2_access() -> Iterator[tuple[str, str, str]]:
     with container as running:
         url = f"http://{running.get_container_host_ip()}:{running.get_exposed_port(8086)}"
         deadline = time.monotonic() + INFLUX_START_S
-        while not answers(url):
+        while not ports.answers(f"{url}/ping"):
             assert time.monotonic() < deadline, "InfluxDB 2.x does not answer"
             time.sleep(0.1)
         yield url, "hesper", token
@@ -199,10 +198,3 @@ def postgres_database(postgres_url: str) -> Callable[[], str]:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/ping").is_success
-    except httpx.TransportError:
-        return False

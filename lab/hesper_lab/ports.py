@@ -7,13 +7,15 @@ of a shared file, by the port's number, freed by the system when the process end
 
 import fcntl
 import functools
+import http.client
 import os
 import random
 import socket
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _PORTS = range(20_000, 32_768)
 """Below what outgoing connections get: one of them could take a port before its server does."""
@@ -46,6 +48,22 @@ def accepts(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(url: str, timeout_s: float = 5.0) -> bool:
+    """Return whether a plain HTTP address is served, and with success.
+
+    Cheap enough to be asked many times a second of a server that is starting: functions of httpx
+    load all certificates that this machine trusts at each call.
+    """
+    parts = urlsplit(url)
+    place = parts.path or "/"
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=timeout_s)) as connection:
+        try:
+            connection.request("GET", place)
+            return connection.getresponse().status // 100 == 2
+        except (OSError, http.client.HTTPException):
+            return False
 
 
 def _is_free(port: int) -> bool:

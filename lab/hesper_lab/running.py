@@ -6,14 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 from hesper_sim import fleet as fleets
 from hesper_sim.cli import ask
 from hesper_sim.errors import SimulatorError
 from hesper_sim.fleet import Fleet, FleetSettings
 
 from hesper_lab import broker_files, cloud_files, gateway_files, influx_files, system
-from hesper_lab.ports import accepts
+from hesper_lab.ports import accepts, answers
 from hesper_lab.processes import Child, wait_until
 from hesper_lab.site import PACKAGES, Site
 
@@ -102,10 +101,7 @@ class Running:
 
     def health(self) -> bool:
         """Return whether the head end says it is well."""
-        try:
-            return httpx.get(f"{self.site.url}/health", timeout=2).status_code == httpx.codes.OK
-        except httpx.HTTPError:
-            return False
+        return answers(f"{self.site.url}/health", timeout_s=2)
 
     def _add(self, name: str, *command: str | Path, **environment: str) -> Child:
         child = Child(name, command, self.site.logs / f"{name}.log", environment)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 from hesper_cloud.authority.broker_accounts import password_hash
-from hesper_lab.ports import free_port
+from hesper_lab.ports import answers, free_port
 from hesper_lab.rest import Rest
 from hesper_lab.site import ROOT, Account
 from hesper_sim import ledger
@@ -129,14 +128,8 @@ class Town:
         for role in ("authority", "run"):
             self.start(self.folder / f"{role}.log", "hesper-cloud", role, "-c",
                        self.folder / "cloud.toml")  # fmt: skip
-        eventually(self._is_up, "the head end comes up")
+        eventually(lambda: answers(f"{self.url}/health"), "the head end comes up")
         self.rest = Rest(self.url, ANN)
-
-    def _is_up(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health").status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
 
     def keep(self, gateway: str, way: str = BY_PASSWORD, port: int = 0, meters: int = 2) -> Path:
         """Lets the head end keep what an installer wrote for a gateway; returns his folder."""

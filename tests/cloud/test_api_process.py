@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import httpx
 import pytest
 from command_line import Told, tell
 from hesper_contracts.signing import Signer
-from hesper_lab.ports import free_port
+from hesper_lab.ports import answers, free_port
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -52,9 +51,8 @@ class Installation:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             assert all(each.poll() is None for each in self.processes)
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/health").status_code == 200:
-                    return
+            if answers(f"{self.url}/health"):
+                return
             time.sleep(0.05)
         raise AssertionError("the head end did not come up")
 

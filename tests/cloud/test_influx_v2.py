@@ -20,6 +20,7 @@ from hesper_cloud.stores.influx_v2 import InfluxV2
 from hesper_cloud.stores.port import Quantity, StoreUnavailable
 from hesper_cloud.stores.rows import Rows, Stamp
 from hesper_lab import system
+from hesper_lab.ports import answers
 
 T0 = 1_790_000_100
 START_S = 60.0
@@ -39,20 +40,13 @@ def victoria_url(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> It
             stdout=log, stderr=log,
         )  # fmt: skip
     deadline = time.monotonic() + START_S
-    while not healthy(url):
+    while not answers(f"{url}/health"):
         assert server.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < deadline, "victoria-metrics does not answer"
         time.sleep(0.05)
     yield url
     server.kill()
     server.wait()
-
-
-def healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").is_success
-    except httpx.TransportError:
-        return False
 
 
 @pytest.mark.integration

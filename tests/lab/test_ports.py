@@ -3,10 +3,13 @@
 import socket
 import subprocess
 import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from hesper_lab import ports
-from hesper_lab.ports import accepts, free_port, free_ports
+from hesper_lab.ports import accepts, answers, free_port, free_ports
 
 DEADLINE_S = 60.0
 SOME = 50
@@ -61,3 +64,24 @@ def test_ports_of_a_process_that_ended_are_given_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(ports, "_PORTS", range(port + 1, port + SOME))
     theirs = int(of_another_process(port + 1, port + SOME).stdout)
     assert free_port(theirs) == theirs
+
+
+class Site(BaseHTTPRequestHandler):
+    """A head end that is well at one address and unwell at all others."""
+
+    def do_GET(self) -> None:
+        well = self.path == "/health"
+        self.send_response_only(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        self.end_headers()
+
+
+def test_only_success_is_an_answer() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert not answers(f"{url}/health")
+    with HTTPServer(("127.0.0.1", int(url.rpartition(":")[2])), Site) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        assert answers(f"{url}/health")
+        assert not answers(f"{url}/elsewhere")
+        server.shutdown()
+        serving.join()

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from hesper_cloud import keys
 from hesper_cloud.settings import Settings
-from hesper_lab.ports import free_port
+from hesper_lab.ports import answers, free_port
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from patience import PATIENCE_S, eventually
 
@@ -223,10 +223,7 @@ class Running:
     def _is_well(self) -> bool:
         for process in self._processes:
             assert process.poll() is None, self.log("run") + self.log("authority")
-        try:
-            return httpx.get(f"{self.url}/health").status_code == 200
-        except httpx.TransportError:
-            return False
+        return answers(f"{self.url}/health")
 
     def log(self, role: str) -> str:
         return (self.folder / f"{role}.log").read_text()

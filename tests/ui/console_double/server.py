@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
+from hesper_lab.ports import answers
 
 START_S = 100.0  # a machine whose every core is wanted by eight has taken 60
 
@@ -25,16 +25,10 @@ class Server:
             cwd=Path(__file__).parents[1],
         )
         deadline = time.monotonic() + START_S
-        while not self._answers():
+        while not answers(f"{self.base}/login"):
             assert self._process.poll() is None, "the double ended; its own output says why"
             assert time.monotonic() < deadline, "the double did not start"
             time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.base}/login", timeout=5).is_success
-        except httpx.TransportError:
-            return False
 
     def kill(self) -> None:
         if self._process is not None:
