@@ -31,6 +31,8 @@ def clean(seen: Seen) -> None:
 
 
 def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
+    page.context.clear_cookies()
+    sign_in(page, server.base, "operator", PASSWORD)
     settle(page)
     page.get_by_role("link", name="Meters", exact=True).click()
     page.get_by_label("Search meters").fill(METER)
@@ -67,7 +69,8 @@ def test_from_sign_in_to_a_confirmed_disconnect(page, chromium, server, seen):
     clean(seen)
 
 
-def test_a_link_to_where_one_is_keeps_what_is_being_typed(page, seen):
+def test_a_link_to_where_one_is_keeps_what_is_being_typed(page, server, seen):
+    page.goto(server.base)
     meters = page.get_by_role("link", name="Meters", exact=True)
     meters.click()
     field = page.get_by_label("Search meters")
@@ -105,7 +108,8 @@ def test_the_focus_stays_where_it_was_when_a_list_is_drawn_anew(page, server, se
     clean(seen)
 
 
-def test_live_values_move_without_a_reload(page, seen):
+def test_live_values_move_without_a_reload(page, server, seen):
+    page.goto(server.base)
     settle(page)
     stored = page.locator("[data-figure=readings_per_s].figure")
     before = stored.inner_text()
@@ -149,6 +153,7 @@ def test_narrow_screens_need_no_sideways_scrolling(chromium, server, seen, width
 
 
 def test_the_theme_is_chosen_kept_and_reaches_the_charts(page, server):
+    page.goto(server.base)
     settle(page)
     page.locator(".menu > summary").click()
     page.get_by_role("button", name="Light").click()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from console_double.axe import CONTRAST, serious
 from console_double.fleet import SCRIPT
 from console_double.server import Server
 from console_double.services import PASSWORD
@@ -28,29 +28,13 @@ KEYS = """keys => keys.forEach(key => document.activeElement.dispatchEvent(
 GATEWAY, PLAN = "/gateways/gw-tcp", "/plans/schedules/calm"
 METERS = (f"/meters/{METER}", f"/meters/{FREE}", f"/quality/{METER}")
 PAGES = (*PLACES, *METERS, "/alerts/4", BATCH, GATEWAY, PLAN)
-SERIOUS = {"serious", "critical"}
-
-
-CONTRAST = {"runOnly": ["color-contrast"]}
-"""All that the other theme can change."""
-
-
-FAULTS = {"resultTypes": ["violations"]}
-"""Of what axe finds to be right it says no more than one example: pages have thousands."""
 DIALOG = ".q-dialog"
 
 
-def found(page: Page, theme: str, options: dict[str, object], part: str | None = None) -> list[str]:
+def found(page: Page, theme: str, options: dict[str, object], part: str = "") -> list[str]:
     """Returns what axe finds to be serious in one theme, on a page or in a part of it."""
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-    asked = FAULTS | options
-    violations = Axe().run(page, context=part, options=asked).response["violations"]
-    return [
-        f"{theme} {each['id']}: {node['html'][:120]}"
-        for each in violations
-        if each["impact"] in SERIOUS
-        for node in each["nodes"]
-    ]
+    return [f"{theme} {each}" for each in serious(page, options, part)]
 
 
 def found_in_dialogs(page: Page) -> list[str]:
@@ -183,7 +167,8 @@ def test_a_search_drops_what_was_selected_before_it(page, server, seen):
     assert seen.console_errors == []
 
 
-def test_which_meters_are_silent_and_why_is_one_click_away(page, seen):
+def test_which_meters_are_silent_and_why_is_one_click_away(page, server, seen):
+    page.goto(server.base)
     settle(page)
     page.get_by_role("link", name=re.compile("^Meters online")).click()
     expect(page.locator("[data-grid-count]")).to_have_text("8 meters")
@@ -220,7 +205,8 @@ def test_a_campaign_whose_canary_fails_stops_by_itself(page, chromium, server):
     approver.context.close()
 
 
-def test_the_palette_and_shortcuts_lead_anywhere_by_keyboard(page):
+def test_the_palette_and_shortcuts_lead_anywhere_by_keyboard(page, server):
+    page.goto(server.base)
     settle(page)
     page.keyboard.press("Control+k")
     expect(page.locator("#palette-0")).to_be_visible()  # of the empty field
@@ -235,7 +221,8 @@ def test_the_palette_and_shortcuts_lead_anywhere_by_keyboard(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Batches")
 
 
-def test_keys_count_from_the_moment_that_a_dialog_is_closed(page):
+def test_keys_count_from_the_moment_that_a_dialog_is_closed(page, server):
+    page.goto(server.base)
     settle(page)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
