@@ -10,11 +10,12 @@ its place for ever.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from hesper_cloud.stores.apart import is_apart
 from hesper_cloud.stores.port import (
     SCALERS,
     Block,
@@ -213,13 +214,13 @@ class LatestValues:
 
     def load(self, store: ReadingStore) -> None:
         """Rebuilds the cache from the store."""
-        for block, stored_at in store.latest_rows():
+        for block, stored_at in _believed(store):
             self._take(block, np.ones(block.row_count, dtype=bool), stored_at)
 
     def refresh(self, store: ReadingStore) -> None:
         """Takes what is newer in the store, and leaves everything else as it is."""
         forgotten = self._forgotten
-        for block, stored_at in store.latest_rows():
+        for block, stored_at in _believed(store):
             with self._lock:
                 if self._forgotten != forgotten:
                     return  # what is erased may have been read before; the next time is soon
@@ -380,6 +381,11 @@ class LatestValues:
             for each in np.unique(scalers[chosen])
         )
         return Total(value, scaler, unit, int(chosen.sum()))
+
+
+def _believed(store: ReadingStore) -> Iterator[tuple[Block, Integers]]:
+    """Yields the latest rows that are not kept apart."""
+    return (found for found in store.latest_rows() if not is_apart(found[0].profile))
 
 
 def _within(at: int, start: int | None, end: int | None) -> bool:

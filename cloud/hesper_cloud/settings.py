@@ -191,6 +191,7 @@ class IngestSettings(_Section):
     group_max_octets: int = Field(default=4 * 1024 * 1024, gt=0)
     group_linger_ms: int = Field(default=40, ge=0)
     max_payload_octets: int = Field(default=4 * 1024 * 1024, ge=1)
+    most_uncommissioned_meters: int = Field(default=20_000, ge=1)  # that one sender may name
 
 
 class RuleSettings(_Section):

@@ -1,7 +1,8 @@
 """Readings republished on MQTT for other systems, by choice: the change feed as messages.
 
 One JSON message per reading on ``<root>/cloud/out/<meter>/<profile>``, late readings and
-corrections included, with the quality codes of its flags and whether they put it in doubt. A broker
+corrections included, with the quality codes of its flags and whether they put it in doubt. What is
+kept apart is none of its meter's readings, and is published when it becomes one. A broker
 may lose what it acknowledged; who must not miss anything asks the feed.
 """
 
@@ -15,6 +16,7 @@ from hesper_cloud.exports.numbers import exact, rfc3339
 from hesper_cloud.exports.outlet import Cursor, Message, Outlet
 from hesper_cloud.job_settings import RepublishSettings
 from hesper_cloud.quantities import symbol
+from hesper_cloud.stores.apart import is_apart
 from hesper_cloud.stores.port import Reading, ReadingStore, StartAgain
 from hesper_cloud.validation.codes import VALID_RAW, is_doubted, of_flags
 
@@ -57,7 +59,8 @@ class Republish:
                 return
 
     def _messages(self, readings: list[Reading]) -> list[Message]:
-        told = [(each, message(each, self._wanted.quantities)) for each in readings]
+        own = (each for each in readings if not is_apart(each.profile))
+        told = [(each, message(each, self._wanted.quantities)) for each in own]
         return [Message(each.meter, each.profile, text) for each, text in told if text is not None]
 
 

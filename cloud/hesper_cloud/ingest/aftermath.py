@@ -31,7 +31,8 @@ class Committed(Protocol):
 class Commit:
     """One committed group; `gateways` names the sender of each of its blocks.
 
-    Judges hear of `rows`: its blocks joined, each with the values before.
+    What was kept apart stands behind those, and nobody hears of it. Judges hear of `rows`: its
+    blocks joined, each with the values before.
     """
 
     gateways: list[str]
@@ -60,10 +61,15 @@ class Aftermath:
                 for judge in self._judges:
                     _tell(judge, rows)
             self._tell_followers(commit)
+            own = len(commit.gateways)
+            for block, new in zip(
+                commit.group.blocks[own:], commit.written.accepted[own:], strict=True
+            ):
+                count_values(block, new)
 
     def _tell_followers(self, commit: Commit) -> None:
         for gateway, block, accepted in zip(
-            commit.gateways, commit.group.blocks, commit.written.accepted, strict=True
+            commit.gateways, commit.group.blocks, commit.written.accepted, strict=False
         ):
             if len(accepted):
                 rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)

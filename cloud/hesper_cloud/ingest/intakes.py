@@ -11,9 +11,11 @@ from hesper_contracts.events import EventList
 from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 
-from hesper_cloud.ingest import identified
+from hesper_cloud.ingest.adoption import Adoption
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.events_in import EventRows, Told
+from hesper_cloud.ingest.identified import Identified
+from hesper_cloud.ingest.names import MOST_OF_ONE
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.readings_in import ReadingsIn
 from hesper_cloud.ingest.registry_in import RegistryIn
@@ -76,6 +78,7 @@ class Intakes:
     replays: Replays
     event_followers: list[Told]
     owners: Owners
+    adoption: Adoption
 
     @classmethod
     def build(
@@ -86,13 +89,14 @@ class Intakes:
         dead_letters: DeadLetters,
         stop: threading.Event,
         topics: Topics,
+        most_names: int = MOST_OF_ONE,
     ) -> Self:
-        """Builds all of them."""
+        """Builds all of them; ``most_names`` is how many meters a sender may name (`names`)."""
         alerts = Alerts(engine)
         tamper = TamperRule(alerts)
-        owners = Owners(engine, alerts)
+        owners = Owners(engine, alerts, most_names=most_names)
         event_rows = EventRows(
-            (identified.event_stored, tamper.event_stored),
+            (Identified(owners.names).event_stored, tamper.event_stored),
             of_foreign=(owners.foreign_stored, tamper.foreign_stored),
         )
         readings = ReadingsIn(store, latest, dead_letters, alerts, owners, stop)
@@ -104,4 +108,5 @@ class Intakes:
             Replays(engine, topics, readings, event_rows),
             event_rows.followers,
             owners,
+            Adoption(engine, store, topics, readings, owners, stop),
         )

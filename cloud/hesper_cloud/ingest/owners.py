@@ -1,35 +1,40 @@
 """Which gateway a meter belongs to, and what becomes of its readings from another one.
 
 The broker lets a gateway write below its own name alone, but the meters in a batch are whatever it
-says. So rows of a meter that the registry puts behind another gateway are stored with the flag
-`Quality.FOREIGN_GATEWAY`, and an alert is raised: a meter that was moved without telling the head
-end looks the same as a gateway that plants readings. Events raise it, too (`events_in`). A meter
-that nobody commissioned belongs to the gateway that brought it first. Who moves a meter commissions
-it anew behind the other gateway: the next readings from there clear the alert. Another one goes a
-day after it was acknowledged, and comes again where the gateway goes on.
+says. So rows of a meter that the registry puts behind another gateway are kept apart
+(`hesper_cloud.stores.apart`), and an alert is raised: a meter that was moved without telling the
+head end looks the same as a gateway that plants readings. Events raise it, too (`events_in`). A
+meter that nobody commissioned belongs to the gateway that brought it first. Who moves a meter
+commissions it anew behind the other gateway: what was kept apart is taken over then (`adoption`),
+and the next readings from there clear the alert. Another one goes a day after it was acknowledged,
+and comes again where the gateway goes on. Of meters that are not commissioned behind it a gateway
+may name so many and no more (`names`).
 """
 
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from hesper_contracts.events import Event
-from hesper_contracts.quality import Quality
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, not_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.changes import is_open
+from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
+from hesper_cloud.ingest import kept_apart
+from hesper_cloud.ingest.names import MOST_OF_ONE, Names, TooManyNames
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.tamper import AREA
-from hesper_cloud.stores.port import Block, Flags, Integers
+from hesper_cloud.stores.port import Block, Flags
 from hesper_cloud.worded import worded
 
 RULE = f"{AREA}foreign_gateway"
@@ -45,9 +50,15 @@ class Owners:
     """
 
     def __init__(
-        self, engine: Engine, alerts: Alerts, monotonic: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        alerts: Alerts,
+        monotonic: Callable[[], float] = time.monotonic,
+        most_names: int = MOST_OF_ONE,
     ) -> None:
+        """Looks all up; of each sender ``most_names`` meters are taken that are not its own."""
         self._engine = engine
+        self.names = Names(most_names, self._settled, monotonic)
         self._alerts = alerts
         self._monotonic = monotonic
         self._asked_at: dict[str, float] = {}
@@ -69,35 +80,74 @@ class Owners:
 
     def _look_up(self) -> None:
         open_ = select(Alert.meter, Alert.gateway).where(Alert.rule == RULE, is_open())
-        owned = select(Meter.id, Meter.gateway_id)
+        owned = select(Meter.id, Meter.gateway_id, _is_settled())
         with reading(self._engine) as session:
             self._told = {(str(meter), str(gateway)) for meter, gateway in session.execute(open_)}
             for some in session.execute(owned).partitions(PER_QUERY):
-                self._of.update((meter, sys.intern(owner)) for meter, owner in some if owner)
+                for meter, owner, settled in some:
+                    if owner:
+                        self._of[meter] = sys.intern(owner)
+                        self._count(owner, meter, settled=settled)
+            foreign = kept_apart.noted(session)
+        for each in foreign:
+            if self._of.get(each.meter) != each.gateway:
+                self.names.known(each.gateway, (each.meter,))
 
-    def flags(self, came: Sequence[tuple[str, Block]]) -> list[Integers | None]:
-        """Returns what to add to the quality of each row of blocks and their gateways.
+    def _count(self, owner: str, meter: str, *, settled: bool) -> None:
+        if settled:
+            self.names.commissioned(owner, meter)
+        else:
+            self.names.known(owner, (meter,))
+
+    def _settled(self, gateway: str) -> list[str]:
+        """Returns a gateway's meters that are commissioned, or out of service."""
+        query = select(Meter.id).where(Meter.gateway_id == gateway, _is_settled())
+        with reading(self._engine) as session:
+            return list(session.scalars(query))
+
+    def flags(self, came: Sequence[tuple[str, Block]]) -> list[Flags | None]:
+        """Returns which rows of blocks are of meters that are not their gateways'.
 
         None stands for a block of which every meter is the gateway's. However many blocks and
         meters there are, the registry is asked once, and told once.
+
+        Raises:
+            TooManyNames: there is no room for some of the meters; the others are taken.
         """
         if self._is_plain(came):
             return [None] * len(came)
-        self._learn(came)
-        if self._is_plain(came):
+        beyond = self._learn(came)
+        if not beyond and self._is_plain(came):
             return [None] * len(came)
-        self._ask_again(
-            [meter for gateway, b in came for meter in b.meters if self._of[meter] != gateway]
-        )
+        foreign = [[self._of.get(m, gateway) != gateway for m in b.meters] for gateway, b in came]
+        self._ask_again(_chosen(came, foreign))
         found = [
-            np.array([self._of[meter] != gateway for meter in b.meters], dtype=bool)
+            np.array([self._of.get(meter, gateway) != gateway for meter in b.meters], dtype=bool)
             for gateway, b in came
         ]
+        self._admit(came, found, beyond)
         self._tell(came, found)
         return [
-            each[b.meter_index] * np.int64(Quality.FOREIGN_GATEWAY) if each.any() else None
+            each[b.meter_index] if each.any() else None
             for each, (_, b) in zip(found, came, strict=True)
         ]
+
+    def _admit(
+        self,
+        came: Sequence[tuple[str, Block]],
+        foreign: Sequence[Flags],
+        beyond: defaultdict[str, set[str]],
+    ) -> None:
+        """Takes note of meters of other gateways, whose readings are kept apart."""
+        kept = []
+        for (gateway, block), mask in zip(came, foreign, strict=True):
+            if mask.any():
+                theirs = _chosen([(gateway, block)], [mask.tolist()])
+                beyond[gateway] |= self.names.beyond(gateway, theirs)
+                kept += [kept_apart.Kept(gateway, meter, block.profile) for meter in theirs]
+        if over := {gateway: frozenset(meters) for gateway, meters in beyond.items() if meters}:
+            raise TooManyNames(over, self.names.most)
+        kept_apart.note(self._engine, kept)
 
     def _is_plain(self, came: Sequence[tuple[str, Block]]) -> bool:
         """Says, as fast as it can, whether each meter is known to be its gateway's."""
@@ -111,29 +161,39 @@ class Owners:
         due = [m for m in meters if now - self._asked_at.get(m, -_LOOK_AGAIN_S) >= _LOOK_AGAIN_S]
         self._asked_at.update(dict.fromkeys(due, now))
         if due:
-            self._ask(due)
+            self.ask(due)
 
-    def _learn(self, came: Sequence[tuple[str, Block]]) -> None:
+    def _learn(self, came: Sequence[tuple[str, Block]]) -> defaultdict[str, set[str]]:
         """Takes in meters that were not heard of: since the start somebody may have entered them.
 
         Those that the registry puts behind no gateway belong to the one that brings them first.
+        Returns by gateway the meters for which there is no room.
         """
-        fresh: dict[str, str] = {}
+        beyond: defaultdict[str, set[str]] = defaultdict(set)
+        fresh = {meter for _, block in came for meter in block.meters if meter not in self._of}
+        if not fresh:
+            return beyond
+        settled = self.ask(fresh)
         for gateway, block in came:
-            for meter in block.meters:
-                if meter not in self._of:
-                    fresh.setdefault(meter, gateway)
-        if fresh:
-            self._ask(list(fresh))
-        for meter, gateway in fresh.items():
-            self._of.setdefault(meter, gateway)
+            own = [m for m in block.meters if m in fresh and self._of.get(m, gateway) == gateway]
+            beyond[gateway] |= self.names.beyond(gateway, (m for m in own if m not in settled))
+            for meter in own:
+                if meter not in beyond[gateway]:
+                    self._of.setdefault(meter, gateway)
+        return beyond
 
-    def _ask(self, meters: list[str]) -> None:
+    def ask(self, meters: Iterable[str]) -> set[str]:
+        """Asks the registry whose meters are; returns those that are commissioned."""
+        settled: set[str] = set()
         with reading(self._engine) as session:
-            for some in batched(meters):
-                query = select(Meter.id, Meter.gateway_id).where(Meter.id.in_(some))
-                rows = session.execute(query).all()
-                self._of.update({meter: owner for meter, owner in rows if owner is not None})
+            for some in batched(list(meters)):
+                query = select(Meter.id, Meter.gateway_id, _is_settled())
+                for meter, owner, is_settled in session.execute(query.where(Meter.id.in_(some))):
+                    if owner is not None:
+                        self._of[meter] = owner
+                    if is_settled:
+                        settled.add(meter)
+        return settled
 
     def _tell(self, came: Sequence[tuple[str, Block]], foreign: Sequence[Flags]) -> None:
         """Raises alerts of meters that are foreign, and clears those of meters that were moved.
@@ -177,3 +237,18 @@ class Owners:
         )
         subject = Subject(RULE, meter=event.meter, gateway=gateway)
         self._alerts.raise_(subject, "critical", text, session=session)
+
+
+def _is_settled() -> ColumnElement[bool]:
+    """Returns the condition that a person commissioned a meter, or that it is out of service."""
+    return or_(Meter.state == "commissioned", not_(in_service()))
+
+
+def _chosen(came: Sequence[tuple[str, Block]], masks: Sequence[Sequence[bool]]) -> list[str]:
+    """Returns the meters of blocks that masks choose."""
+    return [
+        meter
+        for (_, block), mask in zip(came, masks, strict=True)
+        for meter, is_chosen in zip(block.meters, mask, strict=True)
+        if is_chosen
+    ]

@@ -10,7 +10,9 @@ Per group of messages:
 3. The rest is validated and written in one transaction with its batch ids; single rows that cannot
    be stored are dead letters (`set_aside`), also of captures that the store names and refuses. If
    it refuses the group as such, batches are written one by one, and only the offending one is
-   rejected.
+   rejected. What a gateway says of another one's meters is kept apart (`owners`), and nobody hears
+   of it. Of meters for which it has no room (`names`) nothing is stored: the batch is a dead
+   letter, too, to be tried again once there is room.
 4. Witnesses (the latest values, by which the next group is validated) see at once what was
    committed, and only that; judges (rules) and followers do when the aftermath is told.
 """
@@ -32,6 +34,7 @@ from hesper_cloud.ingest.decode import Decoded, blocks_with_messages, decode, re
 from hesper_cloud.ingest.joining import Joined, joined
 from hesper_cloud.ingest.layouts import Layouts
 from hesper_cloud.ingest.message import Message, Settled
+from hesper_cloud.ingest.names import TooManyNames
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.ingest.set_aside import (
@@ -45,6 +48,7 @@ from hesper_cloud.ingest.set_aside import (
 from hesper_cloud.ingest.stages import stage
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
+from hesper_cloud.stores.apart import split, without_meters
 from hesper_cloud.stores.port import (
     Block,
     CommittedRows,
@@ -189,6 +193,8 @@ class ReadingsIn:
     ) -> None:
         try:
             self._write_together(fresh, settled, aftermath)
+        except TooManyNames as error:
+            self._write_within(fresh, error, settled, aftermath)
         except StoreRefused as error:
             if error.captures:
                 self._write_without(fresh, error, settled, aftermath)
@@ -198,6 +204,34 @@ class ReadingsIn:
                 return
             for each in fresh:
                 self._write([each], settled, aftermath)
+
+    def _write_within(
+        self,
+        fresh: Sequence[Decoded],
+        refusal: TooManyNames,
+        settled: list[Settled],
+        aftermath: Aftermath,
+    ) -> None:
+        """Writes batches without the meters for which there is no room; those are dead letters.
+
+        Where nothing is left of a batch its sender hears that, and keeps it, too.
+        """
+        rest = []
+        for each in fresh:
+            beyond = refusal.of.get(each.message.gateway, frozenset())
+            if beyond.isdisjoint(meter for block in each.all_blocks for meter in block.meters):
+                rest.append(each)
+                continue
+            whole = each if each.shared is None else decode(each.message)
+            blocks = tuple(without_meters(block, beyond) for block in whole.blocks)
+            if not any(block.row_count for block in blocks):
+                self._reject(each.message, str(refusal), settled)
+                continue
+            if blocks != whole.blocks:
+                self._aside.keep(each.message.topic, each.message.payload, str(refusal))
+            rest.append(whole._replace(blocks=blocks))
+        if rest:
+            self._write(rest, settled, aftermath)
 
     def _write_without(
         self,
@@ -225,11 +259,11 @@ class ReadingsIn:
             for decoded in fresh:
                 set_refused_aside(decoded.refused, decoded.message, self._aside)
             came = blocks_with_messages(fresh)
-            blocks = self._prepared(came)
+            blocks, apart = self._prepared(came)
             gateways = [message.gateway for message, _ in came]
             together = [self._judged(each, blocks, now_ms // 1000) for each in joined(blocks)]
         batches = {each.batch: each.digest for each in fresh if each.batch is not None}
-        group = Group(batches, blocks, now_ms)
+        group = Group(batches, [*blocks, *apart], now_ms)
         self.writing()
         with stage("store"):
             written = until_stored(lambda: self._store.write(group), self._stop, self.meanwhile)
@@ -256,15 +290,18 @@ class ReadingsIn:
             found.append(rows)
         return found
 
-    def _prepared(self, came: Sequence[tuple[Message, Block]]) -> list[Block]:
-        kept = [without_rows_out_of_time(block, message, self._aside) for message, block in came]
+    def _prepared(self, came: Sequence[tuple[Message, Block]]) -> tuple[list[Block], list[Block]]:
+        """Returns a block of each one's own rows, and those that are kept apart."""
+        own = [without_rows_out_of_time(block, message, self._aside) for message, block in came]
         senders = [message.gateway for message, _ in came]
-        pairs = list(zip(senders, kept, strict=True))
-        foreign = until_stored(lambda: self._owners.flags(pairs), self._stop)
-        return [
-            block if flags is None else replace(block, quality=block.quality | flags)
-            for block, flags in zip(kept, foreign, strict=True)
-        ]
+        pairs = list(zip(senders, own, strict=True))
+        apart = []
+        found = until_stored(lambda: self._owners.flags(pairs), self._stop)
+        for place, foreign in enumerate(found):
+            if foreign is not None:
+                own[place], kept = split(own[place], foreign, senders[place])
+                apart.append(kept)
+        return own, apart
 
     def _judged(self, whole: Joined, blocks: list[Block], now: int) -> Joined:
         """Judges a joined block, and hands its verdict on to the blocks it was made of."""

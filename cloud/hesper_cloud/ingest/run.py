@@ -110,7 +110,10 @@ class Ingest:
         self._sends_again = SendsAgain(engine, signer, self.consumer.publish)
         topics = Topics(settings.broker.root)
         self.door = Door(self.consumer.messages, topics)
-        self._intakes = Intakes.build(store, engine, latest, self.dead_letters, self._stop, topics)
+        most = settings.ingest.most_uncommissioned_meters
+        self._intakes = Intakes.build(
+            store, engine, latest, self.dead_letters, self._stop, topics, most
+        )
         alerts = Alerts(engine)
         band = VoltageBand(settings.rules)
         self._rules = RuleEngine(engine, alerts, tuned=(band,))
@@ -178,6 +181,7 @@ class Ingest:
             while not self._stop.is_set():
                 self._settle(*groups.next())
                 self._replay()
+                self._adopt()
 
     def _settle(self, group: list[Message], decoded: list[Decoded | Refused] | None) -> None:
         begun = time.monotonic()
@@ -199,6 +203,15 @@ class Ingest:
                 replays.try_again(letters)
         except SQLAlchemyError as error:
             log.warning("dead letters are not tried again now: %s", error)
+
+    def _adopt(self) -> None:
+        adoption = self._intakes.adoption
+        try:
+            if kept := adoption.due():
+                self._settling.finish()
+                adoption.take_over(kept)
+        except SQLAlchemyError as error:
+            log.warning("readings that were kept apart are not taken over now: %s", error)
 
     def _next_group(self) -> tuple[list[Message], list[Decoded | Refused] | None]:
         """Returns a group with its readings taken apart; None where that failed unforeseen.

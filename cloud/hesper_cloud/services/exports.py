@@ -15,6 +15,7 @@ from hesper_cloud.services.errors import Gone, Invalid, NotFound, Refused
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import meters_of, require_everywhere, seen_meters
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.stores.apart import is_apart
 from hesper_cloud.stores.port import Changes, StartAgain
 from hesper_cloud.worded import told_by, worded
 
@@ -66,10 +67,10 @@ class Exports:
         return await asyncio.to_thread(self._seen, actor, found)
 
     def _seen(self, actor: Actor, found: Changes) -> Changes:
-        """Leaves out what the actor does not see; the cursor goes on all the same."""
-        meters = {row.meter for row in found.readings}
-        seen = seen_meters(self.sources.registry, actor, meters)
-        return replace(found, readings=[row for row in found.readings if row.meter in seen])
+        """Leaves out what the actor does not see, and what is kept apart; the cursor goes on."""
+        own = [row for row in found.readings if not is_apart(row.profile)]
+        seen = seen_meters(self.sources.registry, actor, {row.meter for row in own})
+        return replace(found, readings=[row for row in own if row.meter in seen])
 
     async def runs(self, actor: Actor, limit: int) -> list[ExportRunRow]:
         """Returns the newest runs of scheduled exports."""

@@ -9,6 +9,7 @@ from hesper_cloud.services.archived import end_of_archive
 from hesper_cloud.services.looking import looked_at, looked_at_all
 from hesper_cloud.services.scope import check_meter, meters_of
 from hesper_cloud.services.sources import Sources, epoch, require
+from hesper_cloud.stores.apart import is_apart
 from hesper_cloud.stores.port import LATEST, Reading
 
 MAX_ROWS = 10_000
@@ -59,7 +60,10 @@ class Readings:
     def export(
         self, actor: Actor, start: datetime, end: datetime, meter: str | None = None
     ) -> Iterator[Reading]:
-        """Yields every reading captured in a range, of one meter or all; blocks, use a thread."""
+        """Yields every reading captured in a range, of one meter or all; blocks, use a thread.
+
+        What is kept apart is none of its meter's readings.
+        """
         require(actor, Permission.READ)
         own = meters_of(self._registry, actor)
         seen = None if own is None else frozenset(own)
@@ -72,5 +76,7 @@ class Readings:
         return (
             row
             for row in rows
-            if (meter is None or row.meter == meter) and (seen is None or row.meter in seen)
+            if (meter is None or row.meter == meter)
+            and (seen is None or row.meter in seen)
+            and not is_apart(row.profile)
         )

@@ -83,10 +83,21 @@ def test_a_known_name_with_other_octets_is_refused(roof):
     assert (other.status_code, "another digest" in other.json()["detail"]) == (400, True)
 
 
-def test_a_meter_behind_a_gateway_is_flagged_as_brought_by_another(house, roof):
-    assert roof.post(PATH, content=batch(METER, 3)).status_code == 200
+def test_of_a_meter_behind_a_gateway_it_is_kept_apart_and_leaves_by_no_feed(house, roof):
+    for meter in ("PV-9", METER):
+        assert roof.post(PATH, content=batch(meter, 3)).status_code == 200
     (row,) = house.services.sources.store.readings(METER, None, 0, 2**33, 10)
     assert row.quality & Quality.FOREIGN_GATEWAY
+    assert house.services.sources.latest.of(METER) == []
+    headers = house.machine("mdm", Permission.READ)
+    with httpx.Client(base_url=f"{house.url}/api/v1", headers=headers, timeout=60) as client:
+        span = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+        (shown,) = client.get(f"/meters/{METER}/readings", params=span).json()["rows"]
+        assert (shown["profile"], shown["quality"]) == ("1.0.99.1.0.255@http-roof", row.quality)
+        changes = client.get("/readings/changes").json()["rows"]
+        assert METER not in {each["meter"] for each in changes}
+        assert METER not in client.get("/readings/export", params=span).text
+        assert "PV-9" in {each["meter"] for each in changes}
 
 
 def test_machines_alone_within_their_scope_and_areas(house, roof):

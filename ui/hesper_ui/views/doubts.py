@@ -16,6 +16,7 @@ _WORDS = {
     Quality.REPORTED_INVALID: later("reported invalid"),
     Quality.ESTIMATED: later("estimated"),
     Quality.EDITED: later("edited"),
+    Quality.FOREIGN_GATEWAY: later("kept apart: sent by another gateway"),
 }
 _CAUSES = {
     "silent meter": later("the meter did not answer"),
