@@ -203,7 +203,7 @@ def test_what_another_consumer_keeps_apart_meanwhile_is_taken_over_too(house: Ho
     assert house.adopt() == 1
     assert house.curve() == [(0, 100, 0), (1, 101, 0)]
     house.clock.now += 60
-    assert (house.adopt(), house.rows(registry.RuleMemory)) == (0, [])
+    assert (house.adopt(), house.rows(registry.KeptApart)) == (0, [])
 
 
 def test_other_systems_hear_of_it_once_it_counts(house: House) -> None:
@@ -226,8 +226,8 @@ def test_who_is_erased_leaves_nothing_apart(house: House) -> None:
     assert house.store.readings("M1", None, 0, T0 + 10**6, 10) == []
     with writing(house.engine) as session:
         erasing.erase(session, Extent("M1", None, None), [], datetime.now(UTC))
-        subjects = session.scalars(select(registry.RuleMemory.subject)).all()
-    assert subjects == [f"M2/{LOAD}"]
+        subjects = session.scalars(select(registry.KeptApart.meter)).all()
+    assert subjects == ["M2"]
 
 
 def test_a_store_that_is_away_keeps_what_is_apart_on_record_first(house: House) -> None:
@@ -235,7 +235,7 @@ def test_a_store_that_is_away_keeps_what_is_apart_on_record_first(house: House) 
 
     def fails(_: object) -> None:
         with reading(house.engine) as session:
-            assert session.scalar(select(func.count()).select_from(registry.RuleMemory)) == 1
+            assert session.scalar(select(func.count()).select_from(registry.KeptApart)) == 1
         raise KeyboardInterrupt
 
     house.store.write = fails  # type: ignore[method-assign,assignment]

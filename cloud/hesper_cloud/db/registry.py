@@ -51,6 +51,7 @@ from hesper_cloud.db.energy import (
 )
 from hesper_cloud.db.idempotency import IdempotentAnswer
 from hesper_cloud.db.imports import ImportFile, ImportReject
+from hesper_cloud.db.kept_apart import KeptApart
 from hesper_cloud.db.long_jobs import LongJob, ScheduledRun
 from hesper_cloud.db.plans import PlanAssignment, PlanVersion
 from hesper_cloud.db.privacy import DataAccess
@@ -106,6 +107,7 @@ __all__ = [
     "IdempotentAnswer",
     "ImportFile",
     "ImportReject",
+    "KeptApart",
     "LoginFailure",
     "LongJob",
     "Meter",

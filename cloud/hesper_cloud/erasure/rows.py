@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting.raising import clear_all
@@ -19,6 +19,7 @@ from hesper_cloud.db.registry import (
     Erasure,
     Event,
     Gap,
+    KeptApart,
     MeterExchange,
     MeterProfile,
     Outage,
@@ -108,9 +109,9 @@ def erase(session: Session, extent: Extent, letters: list[int], now: datetime) -
     days = delete(DirtyDay).where(DirtyDay.meter == meter, DirtyDay.day.between(first, last))
     counts["marked days"] = _removed(session, days)
     if extent.until is None:
-        of_meter = RuleMemory.subject.startswith(f"{meter}/", autoescape=True)
-        memories = delete(RuleMemory).where(or_(RuleMemory.subject == meter, of_meter))
+        memories = delete(RuleMemory).where(RuleMemory.subject == meter)
         counts["rules' memories"] = _removed(session, memories)
+        session.execute(delete(KeptApart).where(KeptApart.meter == meter))
     counts["outages"] = _outages(session, extent, now)
     ended = delete(Alert).where(Alert.meter == meter, Alert.state == CLEARED)
     counts["cleared alerts"] = _removed(session, ended.where(*extent.terms(Alert.raised_at)))
