@@ -25,7 +25,7 @@ from hesper_gateway.desk.keys import (
     hex_octets,
     receiving_keys,
 )
-from hesper_gateway.desk.output import JsonLists, print_json
+from hesper_gateway.desk.output import JsonLists, folding, print_json
 from hesper_gateway.desk.second_opinion import second_opinion
 from hesper_gateway.explain import Explainer, to_json
 from hesper_gateway.explain.readable import printable, readable
@@ -208,7 +208,7 @@ def _as_text(found: Iterator[PushedMessage | Dropped], readings: Readings | None
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("object", "value")
+    table = folding("object", "value")
     for row in rows:
         value = row.get("scaled", _readable(row["value"]))
         text = f"{value} {row.get('unit_symbol', '')}".rstrip()

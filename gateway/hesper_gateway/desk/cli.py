@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 capture_commands.register(app)
 meter_commands.register(app)
@@ -47,9 +48,12 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a file or our output: the disk is full, for one
+        _say("failed:", error)
+        sys.exit(1)
 
 
-def _say(what: str, error: DlmsError) -> None:
+def _say(what: str, error: DlmsError | OSError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[red]{what}[/]", end=" ")
     console.print(str(error), markup=False)

@@ -23,7 +23,7 @@ from hesper_gateway.desk.association import desk
 from hesper_gateway.desk.capture_commands import AsJson
 from hesper_gateway.desk.objects import name
 from hesper_gateway.desk.options import Connection, connected
-from hesper_gateway.desk.output import add_row, print_json, print_whole
+from hesper_gateway.desk.output import add_row, folding, print_json, print_whole
 from hesper_gateway.desk.ports import Trace
 
 _DAY = timedelta(days=1)
@@ -67,7 +67,7 @@ def read(
     if as_json:
         print_json([reading.to_json() for reading in readings])
     else:
-        table = Table("object", "value")
+        table = folding("object", "value")
         for reading in readings:
             add_row(table, (name(reading.attribute), reading.to_text()))
         Console().print(table)
@@ -131,7 +131,7 @@ def objects(connection: Connection, as_json: AsJson = False) -> None:
     for each in listed:
         row = [str(each.class_id), each.class_name, str(each.version), each.logical_name]
         table.add_row(*row, *([f"{each.base_name:04X}"] if each.base_name is not None else []))
-    Console().print(table)
+    print_whole(table)
 
 
 def tell_refusals(refused: Sequence[ServiceError]) -> None:
@@ -150,11 +150,16 @@ def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) ->
         first, dash, last = entries.partition("-")
         if not first.isdecimal() or not (last or "0").isdecimal():
             raise LocalError(f"{entries!r} is not FIRST or FIRST-LAST, such as 1-10")
-        return EntrySelector(int(first), int(last or 0) if dash else int(first))
+        begin, end_entry = int(first), int(last or 0) if dash else int(first)
+        if end_entry and end_entry < begin:
+            raise LocalError(f"{entries!r} ends before it begins")
+        return EntrySelector(begin, end_entry)
     if from_ is None and to is None:
         return None
     end = _aware(to) if to else datetime.now(UTC)
     start = _aware(from_) if from_ else end - _DAY
+    if start > end:
+        raise LocalError(f"no rows lie from {start:%F %T} to {end:%F %T} (UTC): it ends before")
     return RangeSelector(CosemDateTime.from_datetime(start), CosemDateTime.from_datetime(end))
 
 

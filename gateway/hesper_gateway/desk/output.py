@@ -12,7 +12,7 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 _INDENT = 2
@@ -22,6 +22,11 @@ _WIDEST = 1 << 16
 def print_json(value: object) -> None:
     """Print one value; other characters than ASCII are escaped, whatever the terminal takes."""
     sys.stdout.write(json.dumps(value, indent=_INDENT) + "\n")
+
+
+def folding(*headings: str) -> Table:
+    """Return a table whose cells go on in the next line: none of a long value is cut off."""
+    return Table(*(Column(each, overflow="fold") for each in headings))
 
 
 def add_row(table: Table, cells: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from hesper_gateway import templates
 from hesper_gateway.config import GatewayConfig, LineConfig
@@ -140,7 +140,8 @@ def _table(
     ids: dict[Place, str | None],
     known: list[MeterTemplate],
 ) -> Table:
-    table = Table("place", "name", "serial number", "template", "in gateway.toml")
+    headings = ("place", "name", "serial number", "template", "in gateway.toml")
+    table = Table(*(Column(each, overflow="fold") for each in headings))
     table.title, table.title_justify = f"line {line.name}: {len(found)} answer", "left"
     for each in found:
         answer = each.answer

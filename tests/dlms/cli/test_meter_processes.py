@@ -183,6 +183,8 @@ def test_objects_by_name(fleet: Any, command: Command) -> None:
     register = next(each for each in short if each["class"] == "register")
     assert register["base_name"] % 8 == 0
     assert "base name" in command("objects", *way).stdout
+    narrow = command("objects", *fleet.way("lan-1"), COLUMNS="40").stdout
+    assert all(each["logical_name"] in narrow for each in listed)
 
 
 def test_who_is_not_there_or_not_let_in(fleet: Any, command: Command) -> None:
