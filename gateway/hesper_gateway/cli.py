@@ -96,6 +96,8 @@ def status(
 ) -> None:
     """Show what the gateway's database holds; works while the agent runs."""
     path = settings_of(config).state / DATABASE_NAME
+    if not path.exists():
+        give_up(DatabaseError(f"there is no {path} yet: `hesper-gateway run` makes it"), 1)
     try:
         with statistics.opened(path) as connection:
             found, meters = statistics.queue(connection), statistics.meters(connection)

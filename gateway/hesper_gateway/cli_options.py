@@ -17,6 +17,8 @@ DEFAULT = Path("gateway.toml")
 
 def settings(path: Path) -> GatewayConfig:
     """Returns the configuration, or ends the program with exit code 2 and the reason."""
+    if not path.exists():
+        give_up(ConfigError(f"there is no {path}; another one is named by --config"), 2)
     try:
         return load(path)
     except ConfigError as error:

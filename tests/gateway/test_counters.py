@@ -142,3 +142,14 @@ def test_status_shows_the_counter_of_every_key_of_a_meter(tmp_path: Path) -> Non
     assert "counter 1001 of key-a, counter 2001 of key-b" in shown
     told = json.loads(CliRunner().invoke(app, ["status", "--json", "-c", str(path)]).stdout)
     assert told["meters"]["M1"]["counters_reserved"] == {"key-a": 1001, "key-b": 2001}
+
+
+def test_the_status_of_an_agent_that_never_ran_says_so(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(app, ["status", "-c", str(tmp_path / "gateway.toml")])
+    assert missing.exit_code == 2
+    assert "another one is named by --config" in missing.stderr
+    path = tmp_path / "gateway.toml"
+    path.write_text('gateway = "gw-1"\nstate = "."\n[broker]\nhost = "localhost"\n')
+    shown = CliRunner().invoke(app, ["status", "-c", str(path)])
+    assert shown.exit_code == 1
+    assert "`hesper-gateway run` makes it" in shown.stderr

@@ -117,7 +117,20 @@ async def test_nobody_listening_is_a_line_that_is_down():
     server, line = await serving(lambda reader, writer: None)
     server.close()
     await server.wait_closed()
-    with pytest.raises(LineDown, match=r"HES1 at 127\.0\.0\.1"):
+    with pytest.raises(LineDown, match=r"HES1 at 127\.0\.0\.1:\d+: Connection refused$"):
+        await TcpCarrier(line).open(METER, 30)
+
+
+async def test_a_name_of_two_addresses_is_not_said_to_be_late(monkeypatch):
+    server, line = await serving(lambda reader, writer: None)
+    server.close()
+    await server.wait_closed()
+
+    async def both_refuse(host, port):
+        raise OSError("Multiple exceptions: refused by ::1, refused by 127.0.0.1")
+
+    monkeypatch.setattr(asyncio, "open_connection", both_refuse)
+    with pytest.raises(LineDown, match=r"refused by ::1"):
         await TcpCarrier(line).open(METER, 1)
 
 
