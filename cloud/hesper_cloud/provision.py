@@ -233,11 +233,12 @@ def require_gateway(databases: Databases, gateway: str) -> None:
         ProvisioningError: it is not; the error names those that are.
     """
     columns = (GatewayKey.gateway, EnrolmentToken.gateway, KeptConfiguration.gateway)
+    certified = select(Certificate.name).where(Certificate.kind == "gateway")  # not of a broker
     with reading(databases.registry) as session:
         known = set(session.scalars(select(Gateway.id)))
     with reading(databases.authority) as session:
-        for column in (*columns, Certificate.name):
-            known.update(session.scalars(select(column).distinct()))
+        for wanted in (*map(select, columns), certified):
+            known.update(session.scalars(wanted.distinct()))
     if gateway not in known:
         names = ", ".join(sorted(known)[:_NAMED_AT_MOST]) or "none"
         more = ", …" if len(known) > _NAMED_AT_MOST else ""
