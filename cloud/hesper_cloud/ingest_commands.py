@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from hesper_contracts.frame import Refused
 from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import DeadLetter
+from hesper_cloud.db.registry import DeadLetter, Gateway
 from hesper_cloud.ingest import send_again as wishes
 from hesper_cloud.settings import Settings
 
@@ -87,10 +88,17 @@ def send_again(
     migrate.upgrade(engine, "registry")
     try:
         with writing(engine) as session:
+            _require_heard(session, gateway_id)
             wishes.ask(session, gateway_id, epoch, from_sequence)
     except Refused as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{gateway_id} will be asked for batches from {from_sequence} on")
+
+
+def _require_heard(session: Session, gateway: str) -> None:
+    """Passes where the gateway was ever heard: another has no batches, and a wish for it waits."""
+    if session.get(Gateway, gateway) is None:
+        raise typer.BadParameter(f"there is no gateway {gateway!r}, or nothing was heard of it yet")
 
 
 def _state(letter: DeadLetter) -> str:

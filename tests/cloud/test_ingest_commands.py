@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hesper_cloud.cli import app
 from hesper_cloud.db import registry
-from hesper_cloud.db.engines import open_engine, reading
+from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.settings import Settings
 from sqlalchemy import Engine, select
@@ -55,9 +55,16 @@ def test_letters_are_listed_shown_and_asked_for(engine: Engine, tmp_path: Path) 
 
 
 def test_a_gateway_is_asked_again(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.add(registry.Gateway(id="gw-1"))
     run("gateway", "send-again", "gw-1", "--from", "7", "--epoch", "00112233445566ff")
     run("gateway", "send-again", "gw-1", "--from", "5", "--epoch", "00112233445566ff")
     with reading(engine) as session:
         (wish,) = session.scalars(select(registry.AgainAsk)).all()
     assert (wish.gateway, wish.from_sequence, wish.sent_at) == ("gw-1", 5, None)
     assert CliRunner().invoke(app, ["gateway", "send-again", "Not A Name"]).exit_code == 2
+    mistyped = CliRunner().invoke(app, ["gateway", "send-again", "gw-l"])
+    assert mistyped.exit_code == 2
+    assert "no gateway 'gw-l'" in mistyped.output
+    with reading(engine) as session:
+        assert len(session.scalars(select(registry.AgainAsk)).all()) == 1
