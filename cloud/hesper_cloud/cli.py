@@ -99,6 +99,8 @@ def main() -> None:
         app()
     except FileNotFoundError as error:
         hint = _NO_INIT if str(error.filename).endswith(".key") else ""
+        if error.filename == "cloud.toml":
+            hint = "; where is it? --config FILE, or HESPER_CONFIG in the environment"
         _give_up(f"there is no {error.filename}{hint}")
     except _loaded(_TOLD) as error:
         _give_up(str(error))

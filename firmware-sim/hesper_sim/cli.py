@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -68,7 +69,9 @@ def main() -> None:
     try:
         cli()
     except (SimulatorError, OSError) as error:
-        sys.stderr.write(f"hesper-sim: {error}\n")
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = "; other ports: --port, or in the fleet.toml" if taken else ""
+        sys.stderr.write(f"hesper-sim: {error}{hint}\n")
         raise SystemExit(1) from None
 
 
