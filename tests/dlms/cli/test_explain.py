@@ -15,6 +15,7 @@ from hesper_dlms.security import SecurityContext, SecuritySettings
 from hesper_dlms.wrapper import wrap
 from hesper_gateway.desk import second_opinion
 from hesper_gateway.explain import Explainer, to_json
+from patience import PATIENCE_S
 
 Run = Callable[..., Any]
 
@@ -127,8 +128,9 @@ def test_a_frame_cut_short_shows_what_is_there() -> None:
     assert "source: 21" in shown
 
 
-def test_a_second_opinion_beside_ours(run: Run) -> None:
+def test_a_second_opinion_beside_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gurux_dlms")
+    monkeypatch.setattr(second_opinion, "LIMIT_S", PATIENCE_S)
     done = run("explain", "--second-opinion", "--json", GET.hex())
     found = json.loads(done.stdout)
     assert "register, value" in json.dumps(found["hesper"])
