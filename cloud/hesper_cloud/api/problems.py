@@ -19,13 +19,16 @@ from hesper_cloud.worded import Worded, reason, told_by
 _MOST_PLACES = 20
 _LONGEST_PART = 64
 _log = logging.getLogger(__name__)
-_CODES = {  # where the status' own name says less
+_CODES = {  # where the status' own name says less, or Python 3.13 gave it another
     400: "invalid",
     401: "not-authenticated",
     403: "not-permitted",
     409: "refused",
     412: "stale",
     413: "too-large",
+    414: "request-uri-too-long",
+    416: "requested-range-not-satisfiable",
+    422: "unprocessable-entity",
     429: "busy",
     503: "unavailable",
 }

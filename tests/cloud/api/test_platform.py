@@ -14,7 +14,7 @@ from hesper_cloud import paging
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.api import request_ids
 from hesper_cloud.api.description import methods_of, operation_id
-from hesper_cloud.api.problems import install
+from hesper_cloud.api.problems import install, problem
 from hesper_cloud.api.representation import Representation
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import reading, writing
@@ -304,3 +304,16 @@ async def test_many_requests_have_their_own_ids(house):
     async with httpx.AsyncClient(base_url=house.url, timeout=60) as client:
         answers = await asyncio.gather(*(client.get("/api/v1/auth/me") for _ in range(10)))
     assert len({answer.json()["request_id"] for answer in answers}) == 10
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (413, "too-large"),
+        (414, "request-uri-too-long"),
+        (416, "requested-range-not-satisfiable"),
+        (422, "unprocessable-entity"),
+    ],
+)
+def test_a_code_is_that_of_before_where_python_renamed_a_status(status: int, code: str) -> None:
+    assert json.loads(problem(status, "").body)["code"] == code

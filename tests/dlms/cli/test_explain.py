@@ -145,6 +145,7 @@ def test_a_second_opinion_beside_ours(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_second_opinion_is_never_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gurux_dlms")
+    monkeypatch.setattr(second_opinion, "LIMIT_S", PATIENCE_S)
     said = second_opinion.second_opinion([b"\xff\xff", GET])
     assert len(said) == 2
     assert "GetRequestNormal" in said[1]
