@@ -3,8 +3,8 @@
 A sender at the door gets what a gateway gets as a receipt, and at the same moment: after the
 durable commit. It is known by its account (`http-<account>`), which stands in the place of the
 gateway: so its batches have identities of their own, and readings of meters that belong to a
-gateway carry the same flag, and raise the same alert, as if another gateway had sent them. A batch
-that names no identity has one made of its digest, so that a repeat is recognised all the same.
+gateway are kept apart, and raise the same alert, as if another gateway had sent them. A batch that
+names no identity has one made of its digest, so that a repeat is recognised all the same.
 """
 
 import threading

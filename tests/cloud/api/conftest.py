@@ -24,7 +24,7 @@ from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.process import loop, now_utc
 from hesper_cloud.db.authority import ApiToken, User
 from hesper_cloud.db.engines import open_engine, writing
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.ingest.run import Ingest
 from hesper_cloud.keys import receipt_signer
@@ -34,6 +34,7 @@ from hesper_cloud.services.sources import Sources
 from hesper_cloud.settings import BrokerSettings, Settings
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.web_settings import LimitSettings, WebSettings
+from hesper_contracts.signing import Signer
 from websockets.sync.client import ClientConnection, connect
 
 PASSWORDS = {
@@ -112,6 +113,16 @@ class House:
         return httpx.Client(
             base_url=f"{self.url}/api/v1", headers=known | headers, timeout=DEADLINE_S
         )
+
+    def put_behind(self, account: str, *meters: str) -> None:
+        """Has meters brought by an account over HTTP, as if they were its own."""
+        sender, databases = f"http-{account}", self.head_end.databases
+        provision.add_gateway(databases, sender, Signer.generate().public_key.hex())
+        with writing(databases.registry) as session:
+            session.merge(Gateway(id=sender))
+            session.flush()
+            for meter in meters:
+                session.get_one(Meter, meter).gateway_id = sender
 
     def live(self, who: str | dict[str, str]) -> ClientConnection:
         """Opens the live connection of a person, or with headers."""

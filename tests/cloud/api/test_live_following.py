@@ -114,6 +114,7 @@ def test_who_may_not_read_is_let_go(house, opened):
 
 def test_frames_hold_the_values_of_meters_that_are_shown(house, opened):
     bringer = house.machine("brings-both", Permission.BRING_READINGS)
+    house.put_behind("brings-both", METER, ELSEWHERE)
 
     def bring() -> None:
         at = now_utc().isoformat()

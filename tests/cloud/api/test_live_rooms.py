@@ -32,7 +32,7 @@ from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
+METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "http-roof"
 ENERGY, RELAY = "1.0.1.8.0.255", "0.0.96.3.10.255"
 DEADLINE_S = 60.0
 ASYNCAPI = yaml.safe_load((Path(__file__).parents[3] / "docs" / "asyncapi.yaml").read_text("utf-8"))
@@ -85,6 +85,7 @@ def listening(house) -> Callable[..., Any]:
 @pytest.fixture(scope="module")
 def bring(house) -> Callable[..., httpx.Response]:
     headers = house.machine("roof", Permission.BRING_READINGS)
+    house.put_behind("roof", METER, ELSEWHERE)
     moments = itertools.count(1)
     since = now_utc().replace(microsecond=0) - timedelta(hours=1)
 
