@@ -12,16 +12,12 @@ from hesper_cloud import audit as audit_log
 from hesper_cloud import keys
 from hesper_cloud.audit import Witnessed, testimony
 from hesper_cloud.audit.testimony import NoTestimony
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.authority import GatewayKey
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.settings import Settings
 
 audit = typer.Typer(no_args_is_help=True, help="The tamper-evident audit log.")
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 @audit.command("verify")

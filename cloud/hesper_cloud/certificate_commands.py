@@ -8,13 +8,10 @@ import typer
 
 from hesper_cloud import certificates
 from hesper_cloud.certificates import Desk
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.settings import Settings
 
 ca = typer.Typer(no_args_is_help=True, help="The certificate authority of gateways and broker.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 @ca.command("init")

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from hesper_cloud.config_option import DEFAULT
 from hesper_cloud.later_commands import Later, with_later
 
 _COMMANDS = {
@@ -99,7 +100,7 @@ def main() -> None:
         app()
     except FileNotFoundError as error:
         hint = _NO_INIT if str(error.filename).endswith(".key") else ""
-        if error.filename == "cloud.toml":
+        if error.filename == str(DEFAULT):
             hint = "; where is it? --config FILE, or HESPER_CONFIG in the environment"
         _give_up(f"there is no {error.filename}{hint}")
     except _loaded(_TOLD) as error:

@@ -1,25 +1,21 @@
 """``hesper-cloud database``: which schema both databases have, and the way back to an older one."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.provision import ProvisioningError, note
 from hesper_cloud.settings import Settings
 
 database = typer.Typer(no_args_is_help=True, help="The schema of the databases.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-_DEFAULT = Path("cloud.toml")
 _NAMES: tuple[migrate.Database, ...] = ("registry", "authority")
 
 
 @database.command("show")
-def show(config: Config = _DEFAULT) -> None:
+def show(config: Config = DEFAULT) -> None:
     """Prints the schema of each database, and the one that this version needs."""
     settings = Settings.load(config)
     for name in _NAMES:
@@ -34,7 +30,7 @@ def back(
     which: Annotated[Literal["registry", "authority"], typer.Argument()],
     revision: Annotated[str, typer.Argument(help="As the older version's `database show` says.")],
     reason: Annotated[str, typer.Option(help="Why; it goes into the audit log.")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
 ) -> None:
     """Takes a database back to an older schema; head end and authority must stand still.
 

@@ -1,21 +1,18 @@
 """``hesper-cloud energy``: have days validated and summed again."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import select
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
 
 energy = typer.Typer(no_args_is_help=True, help="Validation and the energy book.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
 _DAY_S = 86_400
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]
 
@@ -30,7 +27,7 @@ def again(
     first: Day,
     last: Day,
     meter: Annotated[list[str] | None, typer.Option(help="All meters without it.")] = None,
-    config: Config = Path("cloud.toml"),
+    config: Config = DEFAULT,
 ) -> None:
     """Has UTC days validated and summed again, both included; the running head end does it.
 

@@ -7,13 +7,9 @@ from typing import Annotated
 import typer
 
 from hesper_cloud import keeping
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 def keep(

@@ -1,11 +1,11 @@
 """`hesper-cloud gateway …`: which gateways are believed, and what is done for and to them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hesper_cloud import provision
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.later_commands import Later, with_later
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
@@ -39,10 +39,6 @@ _LATER = {
 gateway = typer.Typer(
     cls=with_later(_LATER), no_args_is_help=True, help="Gateways and their public keys."
 )
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 @gateway.command("add")

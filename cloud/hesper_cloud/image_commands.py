@@ -15,15 +15,12 @@ from hesper_contracts.frame import Refused
 from hesper_contracts.manifest import ANY, Manifest, SignedManifest
 from hesper_contracts.signing import Signer
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.images.filling import Kept, NotKept, digest
 from hesper_cloud.images.shelf import Shelf, shelf_of
 from hesper_cloud.settings import Settings
 
 image = typer.Typer(no_args_is_help=True, help="Firmware images and their manifests.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 KeyFile = Annotated[Path, typer.Argument(help="The release key, which never leaves its owner.")]
 ManifestFile = Annotated[Path, typer.Argument(help="The manifest, with the seals it has so far.")]
 ImageFile = Annotated[Path, typer.Argument(help="The octets, as the meter or gateway gets them.")]

@@ -9,6 +9,7 @@ from hesper_contracts.frame import Refused
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter, Gateway
@@ -16,10 +17,6 @@ from hesper_cloud.ingest import send_again as wishes
 from hesper_cloud.settings import Settings
 
 letters = typer.Typer(no_args_is_help=True, help="Messages that could not be understood.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 _SHOWN_OCTETS = 2048
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from hesper_cloud import keys as key_files
 from hesper_cloud import rotation
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.authority import MeterKeyRow
 from hesper_cloud.db.engines import open_engine, reading
 from hesper_cloud.meter_keys import bringing, layout
@@ -24,10 +25,6 @@ from hesper_cloud.settings import Settings
 
 keys = typer.Typer(no_args_is_help=True, help="Keys of meters, kept locked.")
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 _PROMPT = Path("-")
 _MOST_SHOWN = 50
 

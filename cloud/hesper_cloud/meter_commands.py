@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.later_commands import Later, with_later
 from hesper_cloud.provision import Databases, require_gateway
 from hesper_cloud.settings import Settings
@@ -17,10 +18,6 @@ _LATER = {
     )
 }
 meter = typer.Typer(cls=with_later(_LATER), no_args_is_help=True, help="Commissioning of meters.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 @meter.command("add")

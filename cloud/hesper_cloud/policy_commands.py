@@ -19,16 +19,13 @@ from hesper_cloud.accounts.factors import Enrolled
 from hesper_cloud.authority import second_factor
 from hesper_cloud.authority.hours import Maintenance
 from hesper_cloud.authority.policy import POLICIES, Policy
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.authority import PolicyRow, SecondFactor, User
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.provision import Databases, ProvisioningError
 from hesper_cloud.settings import Settings
 
 policy = typer.Typer(no_args_is_help=True, help="The rules under which commands may leave.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 Document = Annotated[Path, typer.Argument(help="A policy document, JSON.")]
 
 

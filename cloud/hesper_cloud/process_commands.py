@@ -10,18 +10,14 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from hesper_cloud import restore_mark
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.observing import errors, logs
 from hesper_cloud.settings import Settings
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 _SWITCH_S = 0.0001
 """With Python's own 5 ms, ingest waits that long at every hash and commit while a job reckons."""

@@ -1,19 +1,15 @@
 """`hesper-cloud key …`: the public keys that gateways are to trust."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 from hesper_contracts.signing import key_id
 
 from hesper_cloud import keys
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.settings import Settings
 
 key = typer.Typer(no_args_is_help=True, help="The cloud's public keys.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 @key.command("show")

@@ -9,19 +9,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.settings import Settings
 
 store = typer.Typer(no_args_is_help=True, help="Where readings live.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
 Place = Annotated[
     str, typer.Argument(help="A .duckdb file, a cloud.toml, or http://host:8086/database.")
 ]
 
 
 @store.command("init")
-def init(config: Config = Path("cloud.toml")) -> None:
+def init(config: Config = DEFAULT) -> None:
     """Makes the store with its retention: a file, databases, or buckets; safe to repeat."""
     from hesper_cloud.stores.opening import initialise  # heavy: the authority starts without
 

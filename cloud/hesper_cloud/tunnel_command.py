@@ -1,18 +1,13 @@
 """`hesper-cloud tunnel`: a vendor's program reaches a meter; needs the broker alone."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hesper_cloud import tunnel as tool
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.settings import Settings
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 
 
 def tunnel(

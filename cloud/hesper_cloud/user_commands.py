@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hesper_cloud import provision
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.later_commands import Later, with_later
 from hesper_cloud.provision import Databases
 from hesper_cloud.settings import Settings
@@ -20,10 +21,6 @@ _LATER = {
 user = typer.Typer(
     cls=with_later(_LATER), no_args_is_help=True, help="Accounts of people and programs."
 )
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-DEFAULT = Path("cloud.toml")
 _ASK = "-"
 
 

@@ -14,6 +14,7 @@ from hesper_cloud.archive import files
 from hesper_cloud.archive.adopting import adopt, forget, successor
 from hesper_cloud.archive.keeping import ArchiveError, check_mark, enter_unlisted, held, parts_of
 from hesper_cloud.archive.names import date_of, day_of
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.engines import open_engine
@@ -23,11 +24,7 @@ from hesper_cloud.stores.copying import content, put_in
 from hesper_cloud.stores.opening import open_file
 
 archive = typer.Typer(no_args_is_help=True, help="Readings that have left the store.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="UTC, included.")]
-DEFAULT = Path("cloud.toml")
 _DAMAGED = (TargetError, ArchiveError, pa.ArrowException)
 
 

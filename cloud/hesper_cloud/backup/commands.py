@@ -12,6 +12,7 @@ from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup.keeping import ask, rehearse
 from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import BackupError
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Backup
 from hesper_cloud.provision import Databases, ProvisioningError
@@ -19,14 +20,10 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
 from hesper_cloud.stores.port import StoreInUse, StoreUnavailable
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
 Optionally = Annotated[
     Path | None,
     typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml."),
 ]
-DEFAULT = Path("cloud.toml")
 _PATIENCE_S = 3600.0
 _LOOK_EVERY_S = 0.5
 

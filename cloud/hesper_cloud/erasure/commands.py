@@ -2,12 +2,12 @@
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hesper_cloud.aggregates.book import EnergyBook
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.registry import Erasure
 from hesper_cloud.erasure import ordering
 from hesper_cloud.erasure.carrying_out import Erasures
@@ -33,9 +33,7 @@ def erase(
     forget_customer: Annotated[
         bool, typer.Option("--forget-customer", help="Clear the customer's name and address too.")
     ] = False,
-    config: Annotated[
-        Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-    ] = Path("cloud.toml"),
+    config: Config = DEFAULT,
 ) -> None:
     """Erases what is stored of a meter; a head end that runs is asked to do it.
 

@@ -10,6 +10,7 @@ import typer
 from hesper_cloud import restore_mark
 from hesper_cloud.backup.manifest import BackupError
 from hesper_cloud.backup.restoring import restore
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.erasure import remembered
 from hesper_cloud.erasure.remembered import Again
 from hesper_cloud.provision import Databases, ProvisioningError
@@ -28,9 +29,7 @@ def restore_(
         Path | None,
         typer.Option(help="The list erased.json, where it does not lie beside BACKUP."),
     ] = None,
-    config: Annotated[
-        Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-    ] = Path("cloud.toml"),
+    config: Config = DEFAULT,
 ) -> None:
     """Restores the folder BACKUP into the empty state folder that cloud.toml names.
 

@@ -15,6 +15,7 @@ from hesper_cloud.access_log import AccessLogKeeping, Look, Looks
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.client_answers import refusal
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db import migrate
 from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import open_engine
@@ -28,9 +29,6 @@ from hesper_cloud.settings import Settings
 from hesper_cloud.stores.opening import open_store
 from hesper_cloud.stores.port import ReadingStore, StoreError
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
 _PATIENCE_S = 600.0
 
 
@@ -49,7 +47,7 @@ def export_(
     validated: Annotated[
         bool, typer.Option("--validated", help="As they count: with edits and estimates.")
     ] = False,
-    config: Config = Path("cloud.toml"),
+    config: Config = DEFAULT,
 ) -> None:
     """Exports readings below TARGET."""
     span = (_epoch(start), _epoch(end))

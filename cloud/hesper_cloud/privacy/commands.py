@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.long_jobs import DONE, UNENDED, LongJob
 from hesper_cloud.erasure.commands import awaited, done_here, told
@@ -22,10 +23,6 @@ from hesper_cloud.stores.opening import open_store
 from hesper_cloud.stores.port import StoreUnavailable
 
 person = typer.Typer(no_args_is_help=True, help="One person's data: given out, or erased.")
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="HESPER_CONFIG", help="The file cloud.toml.")
-]
-_DEFAULT = Path("cloud.toml")
 _PATIENCE_S = 3600.0
 _LOOK_EVERY_S = 0.2
 
@@ -34,7 +31,7 @@ _LOOK_EVERY_S = 0.2
 def export(
     account: Annotated[str, typer.Argument(help="The customer's account number.")],
     out: Annotated[Path, typer.Option(help="The zip file to write; it must not be there yet.")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
 ) -> None:
     """Writes all that is kept about a person into a zip of JSON and CSV files.
 
@@ -64,7 +61,7 @@ def erase(
     reason: Annotated[
         str, typer.Option(help="Why, without naming the person: it stays in the audit log.")
     ],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
 ) -> None:
     """Erases a person: the record, and all that the person's meters measured.
 
