@@ -53,6 +53,7 @@ _FILE = "sqlite:///"
 _PREFIX, _NESTED = "HESPER_", "__"
 _DAY_S = 86_400
 LEAST_DAYS_ONLINE = 40
+MOST_UNCOMMISSIONED = 20_000
 
 
 class BadSettings(Exception):
@@ -191,7 +192,7 @@ class IngestSettings(_Section):
     group_max_octets: int = Field(default=4 * 1024 * 1024, gt=0)
     group_linger_ms: int = Field(default=40, ge=0)
     max_payload_octets: int = Field(default=4 * 1024 * 1024, ge=1)
-    most_uncommissioned_meters: int = Field(default=20_000, ge=1)  # that one sender may name
+    most_uncommissioned_meters: int = Field(default=MOST_UNCOMMISSIONED, ge=1)  # of one sender
 
 
 class RuleSettings(_Section):

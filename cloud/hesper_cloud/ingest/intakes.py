@@ -15,7 +15,6 @@ from hesper_cloud.ingest.adoption import Adoption
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.events_in import EventRows, Told
 from hesper_cloud.ingest.identified import Identified
-from hesper_cloud.ingest.names import MOST_OF_ONE
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.readings_in import ReadingsIn
 from hesper_cloud.ingest.registry_in import RegistryIn
@@ -25,6 +24,7 @@ from hesper_cloud.ingest.status_in import StatusIn
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts
 from hesper_cloud.rules.tamper import TamperRule
+from hesper_cloud.settings import MOST_UNCOMMISSIONED
 from hesper_cloud.stores.port import CommittedRows, ReadingStore
 
 _RATE_WINDOW_S = 10.0
@@ -89,7 +89,7 @@ class Intakes:
         dead_letters: DeadLetters,
         stop: threading.Event,
         topics: Topics,
-        most_names: int = MOST_OF_ONE,
+        most_names: int = MOST_UNCOMMISSIONED,
     ) -> Self:
         """Builds all of them; ``most_names`` is how many meters a sender may name (`names`)."""
         alerts = Alerts(engine)

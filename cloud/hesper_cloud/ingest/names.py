@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from hesper_contracts.frame import Refused
 
-MOST_OF_ONE = 20_000
 _ASK_EVERY_S = 5.0
 
 
@@ -32,7 +31,7 @@ class TooManyNames(Refused):
 class Names:
     """The meters of each sender that are not commissioned behind it.
 
-    `admit` and `foreign` belong to one thread; `commissioned` may be told on another.
+    `beyond` belongs to one thread; `known` and `commissioned` may be told on another.
 
     Args:
         most: How many a sender may have.

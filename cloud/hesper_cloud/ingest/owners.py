@@ -31,9 +31,10 @@ from hesper_cloud.db.engines import PER_QUERY, batched, reading
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
 from hesper_cloud.ingest import kept_apart
-from hesper_cloud.ingest.names import MOST_OF_ONE, Names, TooManyNames
+from hesper_cloud.ingest.names import Names, TooManyNames
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.rules.tamper import AREA
+from hesper_cloud.settings import MOST_UNCOMMISSIONED
 from hesper_cloud.stores.port import Block, Flags
 from hesper_cloud.worded import worded
 
@@ -54,7 +55,7 @@ class Owners:
         engine: Engine,
         alerts: Alerts,
         monotonic: Callable[[], float] = time.monotonic,
-        most_names: int = MOST_OF_ONE,
+        most_names: int = MOST_UNCOMMISSIONED,
     ) -> None:
         """Looks all up; of each sender ``most_names`` meters are taken that are not its own."""
         self._engine = engine
