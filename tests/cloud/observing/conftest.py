@@ -81,6 +81,11 @@ class OtlpReceiver:
         """Returns the spans of a trace by name."""
         return {span.name: span for span in self.spans if span.trace_id == trace_id}
 
+    def span(self, span_id: str) -> SpanSeen:
+        """Returns the one span of an id."""
+        (found,) = (span for span in self.spans if span.span_id == span_id)
+        return found
+
     def close(self) -> None:
         self._server.shutdown()
         self._thread.join()
