@@ -1,6 +1,7 @@
 """A device takes a gateway's name: what a token opens, once, and everything that was tried."""
 
 import base64
+import os
 import stat
 import threading
 from datetime import timedelta
@@ -13,6 +14,7 @@ from alembic import command as alembic
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hesper_cloud import audit, keeping, keys
 from hesper_cloud.api.application import create_app
+from hesper_cloud.authority import broker_files
 from hesper_cloud.authority.broker_accounts import BrokerAccounts, password_hash, write_accounts
 from hesper_cloud.authority.enrolment import NO_TOKEN
 from hesper_cloud.db import migrate
@@ -39,6 +41,7 @@ from hesper_contracts.enrolment import Ask, Token
 from hesper_contracts.signing import Signer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from patience import eventually
 from sqlalchemy import inspect, select
 
 DEADLINE_S = 60.0
@@ -341,7 +344,7 @@ def test_the_brokers_file_is_written_once_the_row_is_committed(kept, tmp_path):
     assert accounts.settle(kept.databases.authority) == 0  # the file is not there: put off
     file.write_text(f"hes.ingest:x\n{GATEWAY}:old\ngw-10:y\n")
     file.chmod(0o640)
-    assert accounts.settle(kept.databases.authority) == 1
+    eventually(lambda: accounts.settle(kept.databases.authority) == 1, "the broker is told")
     line = keeping.account_line(kept.databases, GATEWAY)
     assert file.read_text().splitlines() == ["hes.ingest:x", "gw-10:y", line]
     assert (stat.S_IMODE(file.stat().st_mode), told.exists()) == (0o640, True)
@@ -357,6 +360,42 @@ def test_a_broker_that_cannot_be_told_is_told_later(kept, tmp_path):
     enrol(kept, Device.born(), make_token(kept))
     assert BrokerAccounts(broken).settle(kept.databases.authority) == 0
     assert BrokerAccounts(EnrolmentSettings(password_file=file)).settle(kept.databases.authority)
+
+
+def test_a_broker_that_takes_long_holds_nothing_up_and_what_came_since_is_told_next(kept, tmp_path):
+    file, door, read = tmp_path / "passwords", tmp_path / "door", tmp_path / "read"
+    file.write_text("")
+    os.mkfifo(door)
+    waits = ("sh", "-c", f"cat {door} >> {read}")
+    accounts = BrokerAccounts(EnrolmentSettings(password_file=file, reload=waits))
+    database = kept.databases.authority
+    enrol(kept, Device.born(), make_token(kept))
+    assert (accounts.settle(database), accounts.problem) == (0, None)
+    first = file.read_text()
+    enrol(kept, Device.born(), make_token(kept))  # while the broker still reads
+    assert (accounts.settle(database), file.read_text()) == (0, first)
+    door.write_text("1")
+    eventually(lambda: accounts.settle(database) == 1, "the first password")
+    with reading(database) as session:
+        assert not session.get_one(BrokerAccount, GATEWAY).is_written  # it is another one now
+    door_opened = threading.Thread(target=door.write_text, args=("2",))
+    door_opened.start()
+    eventually(lambda: accounts.settle(database) == 1, "the second password")
+    door_opened.join()
+    assert (read.read_text(), file.read_text() != first) == ("12", True)
+
+
+def test_a_broker_that_never_ends_reading_is_told_of_and_tried_again_later(
+    kept, tmp_path, monkeypatch
+):
+    file, door = tmp_path / "passwords", tmp_path / "door"
+    file.write_text("")
+    os.mkfifo(door)
+    monkeypatch.setattr(broker_files, "_RELOAD_S", 0.0)
+    accounts = BrokerAccounts(EnrolmentSettings(password_file=file, reload=("cat", str(door))))
+    enrol(kept, Device.born(), make_token(kept))
+    assert accounts.settle(kept.databases.authority) == 0
+    assert "timed out" in str(accounts.problem)
 
 
 def test_hashes_are_mosquittos_own():
@@ -446,7 +485,7 @@ def test_a_connection_with_the_old_password_is_ended(kept, tmp_path, broker_fact
     enrol(kept, Device.born(), make_token(kept))
     reload = ("kill", "-HUP", str(broker._process.pid))
     told = BrokerAccounts(EnrolmentSettings(password_file=file, reload=reload))
-    assert told.settle(kept.databases.authority) == 1
+    eventually(lambda: told.settle(kept.databases.authority) == 1, "the broker is told")
     assert ended.wait(DEADLINE_S)
     old.disconnect()
     old.loop_stop()

@@ -36,6 +36,8 @@ class BrokerAccounts:
 
     def __init__(self, settings: EnrolmentSettings) -> None:
         self._settings = settings
+        self._reload = broker_files.Reload(settings.reload)
+        self._telling: dict[str, str] = {}
         self._not_before = 0.0
         self.problem: str | None = None
         """What is amiss while the broker was not told of what was decided."""
@@ -46,7 +48,7 @@ class BrokerAccounts:
         return self._settings.password_file is not None
 
     def settle(self, authority: Engine) -> int:
-        """Writes the accounts that the broker does not know yet; returns how many."""
+        """Writes the accounts that the broker does not know yet; returns how many it knows now."""
         file = self._settings.password_file
         if file is None or time.monotonic() < self._not_before:
             return 0
@@ -57,20 +59,26 @@ class BrokerAccounts:
             return 0
         if not self._tell(file, waiting):
             return 0
+        told = self._telling
         with writing(authority) as session:
             for account in session.scalars(select(BrokerAccount)):
-                if waiting.get(account.gateway) == account.password_hash:
+                if told.get(account.gateway) == account.password_hash:
                     account.is_written = True
-        _log.info("the broker knows what became of the passwords of %s", ", ".join(sorted(waiting)))
-        return len(waiting)
+        _log.info("the broker knows what became of the passwords of %s", ", ".join(sorted(told)))
+        return len(told)
 
     def _tell(self, file: Path, waiting: dict[str, str]) -> bool:
+        """Says whether the broker knows what it is being told; what came since waits."""
         try:
-            write_accounts(file, waiting)
-            broker_files.reload(self._settings.reload)
+            if not self._reload.is_under_way:
+                write_accounts(file, waiting)
+                self._telling = waiting
+                self._reload.begin()
+            if not self._reload.is_over():
+                return False
         except (OSError, subprocess.SubprocessError) as error:
             if isinstance(error, subprocess.SubprocessError):
-                self._not_before = time.monotonic() + _RELOAD_AGAIN_S  # commands wait behind it
+                self._not_before = time.monotonic() + _RELOAD_AGAIN_S
             if self.problem is None:
                 _log.error("the broker was not told of a new password: %s; trying again", error)
             self.problem = worded(

@@ -20,6 +20,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -50,7 +51,8 @@ class Revocations:
 
     def __init__(self, issuing: Issuing, reload: tuple[str, ...], evict: Evict) -> None:
         self._issuing = issuing
-        self._reload = reload
+        self._reload = broker_files.Reload(reload)
+        self._telling = 0
         self._evict = evict
         self._not_before = self._evicted_at = -_RELOAD_AGAIN_S
         self._all_until = -_RELOAD_AGAIN_S
@@ -75,25 +77,31 @@ class Revocations:
             row = session.get(RevocationList, _ONLY)
             if not _is_due(row, now) and (file is None or (row and row.is_written)):
                 return
-        with writing(authority) as session:
-            row = current_list(session, self._issuing, now)
-            octets, number = row.octets, row.number
-        if file is None:
-            return
-        self._all_until = time.monotonic() + _RELOAD_AGAIN_S + SHUT_OUT_FOR.total_seconds()
         try:
-            broker_files.replace(file, octets)
-            broker_files.reload(self._reload)
+            if not self._reload.is_under_way:
+                self._begin(authority, file, now)
+            if file is None or not self._reload.is_over():
+                return
         except (OSError, subprocess.SubprocessError) as error:
-            self._not_before = time.monotonic() + self._pause_s(error)
+            self._not_before = time.monotonic() + EVICT_EVERY_S
+            self._is_amiss(error)
             return
         self.problem = None
         with writing(authority) as session:
             row = session.get_one(RevocationList, _ONLY)
-            row.is_written = row.number == number
-        _log.info("the broker has revocation list %d", number)
+            row.is_written = row.number == self._telling
+        _log.info("the broker has revocation list %d", self._telling)
 
-    def _pause_s(self, error: Exception) -> float:
+    def _begin(self, authority: Engine, file: Path | None, now: datetime) -> None:
+        with writing(authority) as session:
+            row = current_list(session, self._issuing, now)
+            octets, self._telling = row.octets, row.number
+        if file is not None:
+            self._all_until = time.monotonic() + _RELOAD_AGAIN_S + SHUT_OUT_FOR.total_seconds()
+            broker_files.replace(file, octets)
+            self._reload.begin()
+
+    def _is_amiss(self, error: Exception) -> None:
         if self.problem is None:
             _log.error("the broker has not got the revocation list: %s; trying again", error)
         self.problem = worded(
@@ -101,8 +109,6 @@ class Revocations:
             "certificate that has ended. The last try: {error}.",
             error=error,
         )
-        # a command that hangs would hold up every other command behind it
-        return _RELOAD_AGAIN_S if isinstance(error, subprocess.TimeoutExpired) else EVICT_EVERY_S
 
 
 def current_list(session: Session, issuing_: Issuing, now: datetime) -> RevocationList:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud import certificates
+from hesper_cloud.authority import broker_files
 from hesper_cloud.certificates import Desk
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,3 +18,9 @@ def desk(head_end: Any) -> Desk:
     desk = Desk(head_end.settings, head_end.databases, head_end.clock.now)
     certificates.begin(desk, "Hesper", below_root=False)
     return desk
+
+
+@pytest.fixture(autouse=True)
+def told_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One turn of the authority tells the broker, however long a busy machine takes for it."""
+    monkeypatch.setattr(broker_files, "_AT_ONCE_S", 60.0)
