@@ -28,7 +28,7 @@ _SERVICES: Final = (
     "action",
     "release",
 )
-_KEYS: Final = ("peer", "as", "link", "referencing", "authentication", "suite")
+_HEADS: Final = ("peer", "as", "referencing", "authentication", "link")
 
 
 class Reason(NamedTuple):
@@ -122,19 +122,37 @@ def load(path: Path = RECORD) -> list[dict[str, Any]]:
 
 
 def table(sessions: list[dict[str, Any]]) -> str:
-    """Return the table and its notes in Markdown.
+    """Return the table and its notes in Markdown; sessions that came to the same share a row.
 
     Raises:
         Unexplained: An outcome is not ok and has no reason.
     """
     notes: list[str] = []
     services = [name for name in _SERVICES if any(name in each["services"] for each in sessions)]
-    lines = [_row([*_KEYS, *services]), _row(["---"] * (len(_KEYS) + len(services)))]
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for session in sessions:
-        cells = [str(session.get(key, "logical names")) for key in _KEYS]
-        lines.append(_row([*cells, *(_cell(session, name, notes) for name in services)]))
+        who = session["peer"], session["as"], session.get("referencing", "logical names")
+        cells = [_cell(session, name, notes) for name in services]
+        alike.setdefault((*who, session["link"], *cells), []).append(session)
+    links: dict[tuple[str, ...], list[str]] = {}
+    for (peer, role, names, link, *cells), found in alike.items():
+        links.setdefault((peer, role, names, _authentications(found), *cells), []).append(link)
+    lines = [_row([*_HEADS, *services]), _row(["---"] * (len(_HEADS) + len(services)))]
+    for (peer, role, names, how, *cells), over in links.items():
+        lines.append(_row([peer, role, names, how, ", ".join(over), *cells]))
     numbered = [f"{number}. {note}" for number, note in enumerate(notes, start=1)]
     return "\n".join([*lines, "", *numbered])
+
+
+def _authentications(sessions: list[dict[str, Any]]) -> str:
+    """Name the authentications, each with its suites where there is another than 0."""
+    suites: dict[str, list[str]] = {}
+    for session in sessions:
+        number = session["suite"].removeprefix("suite ")
+        suites.setdefault(session["authentication"], []).append(number)
+    return ", ".join(
+        name if found == ["0"] else f"{name} ({'/'.join(found)})" for name, found in suites.items()
+    )
 
 
 def _row(cells: list[str]) -> str:
