@@ -2,9 +2,10 @@
 
 import re
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
@@ -21,10 +22,15 @@ from hesper_gateway.desk import cli as desk
 from hesper_lab import cli as lab
 from hesper_sim import cli as sim
 from hesper_ui import places
+from hesper_ui.views.rule_words import BUILT_IN, OTHERS
 from prometheus_client import REGISTRY
+from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["operating.md", "troubleshooting.md"]
+PAGES = [
+    "operating.md", "operating-a-gateway.md", "troubleshooting.md",
+    *sorted(f"operating/{path.name}" for path in ROOT.glob("docs/operating/*.md")),
+]  # fmt: skip
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT)) for part in ("*", "docs/**/*", "deploy/**/*")
     for path in ROOT.glob(f"{part}.md")
@@ -71,9 +77,14 @@ def complaint(line: str) -> str | None:
         return None
     found: Any = tree(program)
     while words and hasattr(found, "commands"):
-        if words[0].startswith("-"):
-            break
         name, context = words.pop(0), click.Context(found)
+        if name.startswith("-"):  # of the group, before the command
+            option = next((each for each in found.params if name in each.opts), None)
+            if option is None:
+                is_wrong = name.startswith("--") and name != "--help"
+                return f"{line}: no option {name!r}" if is_wrong else None
+            words = words if option.is_flag else words[1:]
+            continue
         inner = found.get_command(context, name)
         if inner is None:
             return f"{line}: no {name!r} among {found.list_commands(context)}"
@@ -98,7 +109,8 @@ def test_every_command_is_there_with_its_options(name: str) -> None:
 
 
 def test_commands_are_found() -> None:
-    assert len(commands_of("docs/operating.md")) > 15
+    told = [each for name in PAGES for each in commands_of(f"docs/{name}")]
+    assert len(told) > 150
     assert any(
         each.startswith("hesper-cloud gateway add") for each in commands_of("deploy/README.md")
     )
@@ -111,6 +123,8 @@ def test_a_command_that_is_not_there_would_be_told() -> None:
     assert complaint("hesper-cloud nonsense") is not None
     assert complaint("hesper-cloud person nonsense") is not None
     assert complaint("hesper-cloud person erase X --why y") is not None
+    assert complaint("hesper-cloud batch --user ann end ID") is not None
+    assert complaint("hesper-cloud batch --whose ann list") is not None
     assert complaint("hesper-cloud audit verify -c cloud.toml") is None
 
 
@@ -153,7 +167,8 @@ def test_every_route_is_there(name: str) -> None:
 
 def anchors(text: str) -> set[str]:
     heads = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    named = re.findall(r'<a id="([\w-]+)"></a>', text)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads} | {*named}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -202,7 +217,7 @@ def test_every_page_of_the_console_that_is_named_is_there() -> None:
 
 def test_every_table_is_said_to_be_bounded_or_not() -> None:
     bases = RegistryBase, AuthorityBase
-    chapter = page("operating.md").split("## What grows over the years")[1].split("\n## ")[0]
+    chapter = page("operating/growth.md").split("## What grows over the years")[1].split("\n## ")[0]
     columns = zip(
         *(re.split(r" ?\| ?", row)[2:4] for row in chapter.split("\n") if row[:1] == "|"),
         strict=True,
@@ -212,9 +227,88 @@ def test_every_table_is_said_to_be_bounded_or_not() -> None:
         assert sorted(named) == sorted(base.metadata.tables)
 
 
-def test_every_section_of_settings_in_the_pages_is_one() -> None:
-    known = set(Settings.model_fields) | set(GatewayConfig.model_fields) | {"columns"}
+def test_every_page_of_operating_is_in_its_index_and_short() -> None:
+    index = page("operating.md")
     for name in PAGES:
-        for block in re.findall(r"```toml\n(.*?)```", page(name), re.DOTALL):
-            for section in re.findall(r"^\[\[?([a-z_]+)", block, re.MULTILINE):
-                assert section in known, (name, section)
+        if name.startswith("operating/"):
+            assert f"]({name})" in index, name
+            assert len(page(name).splitlines()) <= 210, name
+
+
+def inner_models(annotation: Any) -> list[type[BaseModel]]:
+    """Returns the tables that a value of this type may be, through lists and alternatives."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for each in get_args(annotation) for model in inner_models(each)]
+
+
+def strangers(table: dict[str, Any], models: list[type[BaseModel]], place: str = "") -> list[str]:
+    """Returns the options that none of the models has; tables of free names are not looked into."""
+    wrong = []
+    for name, value in table.items():
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        if not fields:
+            wrong.append(f"{place}{name}")
+            continue
+        inner = [model for each in fields for model in inner_models(each.annotation)]
+        tables = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
+        for each in tables:
+            if inner and isinstance(each, dict):
+                wrong += strangers(each, inner, f"{place}{name}.")
+    return wrong
+
+
+def blocks(name: str) -> list[str]:
+    text = re.sub(r"^ {3}", "", page(name), flags=re.MULTILINE)  # within a list
+    return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [*PAGES, "alerts.md", "first-hour.md", "validation.md"])
+def test_every_option_in_the_pages_is_one(name: str) -> None:
+    for block in blocks(name):
+        table = tomllib.loads(block.replace("<another key id>", "<another>"))
+        if "columns" in table:  # the layout of a shipment of keys
+            continue
+        wrong = [strangers(table, [model]) for model in (Settings, GatewayConfig)]
+        assert [] in wrong, (name, min(wrong, key=len))
+
+
+def test_an_option_that_is_not_there_would_be_told() -> None:
+    table = tomllib.loads("[web.tls]\nfile = 1\n[[exports.scheduled]]\nname = 2\nwhen = 3")
+    assert strangers(table, [Settings]) == ["web.tls.file", "exports.scheduled.when"]
+    assert strangers({"lines": [{"kind": "csd", "speed": 1}]}, [GatewayConfig]) == ["lines.speed"]
+
+
+def leaves(table: dict[str, Any], place: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, value in table.items():
+        inside = isinstance(value, dict) and value
+        found |= leaves(value, f"{place}{name}.") if inside else {f"{place}{name}"}
+    return found
+
+
+BY_THEIR_PAGES = ("validation.default.", "validation.types", "service_levels.levels")
+
+
+def test_the_reference_of_cloud_toml_has_every_option_with_its_default() -> None:
+    told = tomllib.loads(blocks("operating/configuration.md")[0])
+    assert Settings(**told) == Settings()
+    defaults = Settings(state=Path("state")).model_dump(mode="json", exclude_none=True)
+    missing = leaves(defaults) - leaves(told)
+    assert {each for each in missing if not each.startswith(BY_THEIR_PAGES)} == {
+        "database.url", "database.authority_url"
+    } - leaves(told)  # fmt: skip
+
+
+def test_defaults_of_gateway_toml_are_those_that_are_told() -> None:
+    told = tomllib.loads(blocks("operating/gateways.md")[2])
+    least = {"gateway": "gw-1", "broker": {"host": "b"}}
+    merged = {**least, **told, "broker": {**told["broker"], "host": "b"}}
+    assert GatewayConfig(**merged) == GatewayConfig(**least)  # type: ignore[arg-type]
+
+
+def test_every_alert_of_the_head_end_is_in_the_page_of_troubles() -> None:
+    chapter = page("troubleshooting.md").split("## By the name of an alert or event")[1]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", chapter, re.MULTILINE)
+             for name in re.findall(r"`([^`]+)`", row)}  # fmt: skip
+    assert {*BUILT_IN, *OTHERS} - named == set()
