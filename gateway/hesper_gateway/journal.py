@@ -178,8 +178,10 @@ def _count_cuts(
     connection: sqlite3.Connection, count: int, ceilings: CeilingsConfig, now_s: float
 ) -> None:
     connection.execute("DELETE FROM cuts WHERE at < ?", (now_s - DAY_S,))
+    # What lies further ahead is of before the clock was set back: it counts, and is waited for not.
     hour, day, last = connection.execute(
-        "SELECT count(*) FILTER (WHERE at > ?), count(*), max(at) FROM cuts", (now_s - HOUR_S,)
+        "SELECT count(*) FILTER (WHERE at > ?), count(*), max(at) FILTER (WHERE at <= ?) FROM cuts",
+        (now_s - HOUR_S, now_s + ceilings.seconds_between),
     ).fetchone()
     for made, most, span in (
         (hour, ceilings.disconnects_per_hour, "hour"),

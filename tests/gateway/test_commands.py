@@ -408,6 +408,26 @@ async def test_ceilings_survive_a_restart(desk: Desk, gateway_key: Signer) -> No
         assert (await disconnect(again, 2)).state == "rejected"
 
 
+async def test_a_clock_that_wakes_up_in_the_past_holds_up_no_disconnect(desk: Desk) -> None:
+    async with desk.working():
+        desk.prove()
+        assert (await disconnect(desk, 1)).state == "confirmed"
+        desk.time_proof = woken = TimeProof(
+            GATEWAY,
+            Keyring.of(AUTHORITY.public_key),
+            lambda: desk.seconds,
+            lambda: NOON - timedelta(minutes=30) + timedelta(seconds=desk.seconds - 1000),
+        )
+    async with desk.working():
+        desk.prove()
+        for number in (2, 3):
+            desk.seconds += 11
+            assert (await disconnect(desk, number)).state == "confirmed"
+        desk.seconds += 11
+        assert "hour" in (await disconnect(desk, 4)).detail
+    assert woken.earliest() < NOON
+
+
 async def test_a_new_journal_refuses_what_another_may_have_done(desk: Desk) -> None:
     async with desk.working():
         desk.prove(NOON + timedelta(seconds=1))
