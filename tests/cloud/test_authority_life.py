@@ -210,6 +210,25 @@ def test_a_result_that_comes_again_from_a_clock_that_is_ahead_is_no_newer_readin
     )
 
 
+def test_a_relay_that_was_read_while_clocks_were_ahead_was_read_who_knows_when(head_end, clock):
+    clock.advance(7200)
+    head_end.relay_read(output=True)
+    clock.advance(-7200)
+    assert "was not read" in head_end.ask_disconnect().outcome["reason"]
+    asked = head_end.ask(
+        "ann", "command.request", action="reconnect", meter=METER, reason="why", serial_tail=""
+    )
+    head_end.authority.turn()
+    clock.advance(91)
+    head_end.authority.turn()
+    assert head_end.command(asked.outcome["command"]).state == "unknown"
+    read = RelayReading(output=False, control_state=0, read_at=clock.now)
+    head_end.answer(head_end.published()[0], "unknown", relay_after=read, at=clock.now)
+    with reading(head_end.databases.registry) as session:
+        meter = session.get_one(Meter, METER)
+    assert (meter.relay_output, meter.relay_confirmed_at) == (False, clock.now)
+
+
 def test_a_late_result_settles_the_unknown(head_end, clock):
     command = approved(head_end)
     clock.advance(3600)

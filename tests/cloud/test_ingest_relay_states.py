@@ -31,7 +31,7 @@ def rows(
         values=np.array([outputs], dtype=np.int64),
         missing=None,
     )
-    return CommittedRows(gateway, block, np.ones(count, dtype=bool), received_at + 1)
+    return CommittedRows(gateway, block, np.ones(count, dtype=bool), max(AT, received_at) + 1)
 
 
 @pytest.fixture
@@ -77,6 +77,14 @@ def test_what_proves_nothing_changes_nothing(head_end, states, late):
     states.rows_committed(late)
     states.flush()
     assert shown(head_end) == (True, 1, AT)
+
+
+def test_a_reading_of_a_time_that_has_not_come_gives_way(head_end, states):
+    states.rows_committed(rows([0], AT + 7200))
+    states.flush()
+    states.rows_committed(rows([1], AT + 60))
+    states.flush()
+    assert shown(head_end) == (True, None, AT + 60)
 
 
 def foreign(output: int, received_at: int) -> CommittedRows:

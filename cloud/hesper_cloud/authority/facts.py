@@ -22,6 +22,8 @@ from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Gateway, Meter
 
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""The clocks of two machines may differ by so much."""
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -43,6 +45,14 @@ class MeterFacts:
     relay_confirmed_at: datetime | None
     reported_counter: int  # highest command counter its gateway says it accepted
     area: str | None = None
+
+    def relay_read_at(self, now: datetime) -> datetime | None:
+        """Returns when its relay was read, as far as that is known.
+
+        A time that has not come is none: clocks were ahead, and it was read who knows when.
+        """
+        at = self.relay_confirmed_at
+        return None if at is None or at > now + CLOCK_TOLERANCE else at
 
 
 def meter_facts(registry: Engine, meter_id: str) -> MeterFacts | None:

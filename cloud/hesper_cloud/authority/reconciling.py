@@ -55,11 +55,12 @@ def by_readings(registry: Engine, authority: Engine, now: datetime) -> None:
         unknown = _unknown(session)
     for command in unknown:
         meter = facts.meter_facts(registry, command.meter)
-        if meter is None or meter.relay_confirmed_at is None or meter.relay_output is None:
+        read_at = None if meter is None else meter.relay_read_at(now)
+        if meter is None or read_at is None or meter.relay_output is None:
             continue
-        if command.not_after is not None and meter.relay_confirmed_at > command.not_after:
+        if command.not_after is not None and read_at > command.not_after:
             with writing(authority) as session:
-                found = _Found(meter.relay_output, meter.relay_control, meter.relay_confirmed_at)
+                found = _Found(meter.relay_output, meter.relay_control, read_at)
                 _judge(session, session.get_one(CommandRecord, command.id), found, now)
 
 

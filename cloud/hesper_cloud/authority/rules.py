@@ -24,7 +24,6 @@ from hesper_cloud.db.engines import reading
 from hesper_cloud.worded import told_by, worded
 
 SERIAL_TAIL = 4
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 class Denied(Exception):
@@ -174,7 +173,7 @@ def check_relay_known(policy: Policy, kind: str, meter: MeterFacts, now: datetim
     """
     if not KINDS[kind].on_known_relay:
         return
-    confirmed_at = meter.relay_confirmed_at
+    confirmed_at = meter.relay_read_at(now)
     limit = timedelta(seconds=policy.relay_state_max_age_s)
     if confirmed_at is None or now - confirmed_at > limit:
         hours = policy.relay_state_max_age_s // 3600
@@ -221,7 +220,7 @@ def check_range(wanted: Wanted, limits: BackfillLimits, now: datetime) -> None:
     """
     if not isinstance(wanted, ReadProfile | ReadEventLog):
         return
-    if wanted.until > now + _CLOCK_TOLERANCE:
+    if wanted.until > now + facts.CLOCK_TOLERANCE:
         raise Denied("the range ends in the future")
     if wanted.until - wanted.since > timedelta(days=limits.range_days):
         raise Denied(worded("a range of more than {range_days} days", range_days=limits.range_days))

@@ -8,6 +8,7 @@ from msgspec import UnsetType
 from sqlalchemy import select
 from sqlalchemy.orm import Session, load_only
 
+from hesper_cloud.authority.facts import CLOCK_TOLERANCE
 from hesper_cloud.db.registry import Meter
 
 _DETAIL_LIMIT = 500
@@ -45,12 +46,14 @@ def _show_relay(meter: Meter, result: CommandResult, now: datetime) -> None:
     """Shows what was read, at the latest when the gateway said so and now: its clock may run ahead.
 
     When it said so it tells by proven time; so a result that comes again later is no newer reading.
+    What is shown for read at a time that has not come is of clocks that were ahead, and gives way.
     """
     seen = _relay(result)
     if seen is None:
         return
     read_at = min(seen.read_at, result.at, now)
-    if meter.relay_confirmed_at is None or meter.relay_confirmed_at < read_at:
+    known_at = meter.relay_confirmed_at
+    if known_at is None or known_at < read_at or known_at > now + CLOCK_TOLERANCE:
         meter.relay_output = seen.output
         meter.relay_control = seen.control_state
         meter.relay_confirmed_at = read_at

@@ -3,7 +3,7 @@
 A state counts as confirmed at the time the gateway received it, and only from the gateway behind
 which the meter is registered: what another one says of it neither takes the place of that nor makes
 the meter a suspect (`hesper_cloud.rules.reconnected`). The authority writes the same columns from
-signed results; the later reading wins.
+signed results; the later reading wins, unless it is of a time that has not come: clocks were ahead.
 """
 
 import logging
@@ -24,12 +24,14 @@ from hesper_cloud.services.sources import instant
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
+_CLOCK_TOLERANCE_S = 5
 
 
 class _State(NamedTuple):
     gateway: str
     output: bool
     read_at: int  # epoch seconds
+    stored_at: int
 
 
 class RelayStates:
@@ -50,11 +52,12 @@ class RelayStates:
         there = rows.accepted if block.missing is None else rows.accepted & ~block.missing[place]
         there = there & (block.quality & int(Quality.FOREIGN_GATEWAY) == 0)
         order = np.argsort(block.captured_at, kind="stable")
-        read_at = min(block.received_at, rows.stored_at)
+        now = rows.stored_at
+        read_at = min(block.received_at, now)
         with self._lock:
             for row in order[there[order]]:
                 meter = block.meters[block.meter_index[row]]
-                state = _State(rows.gateway, bool(block.values[place, row]), read_at)
+                state = _State(rows.gateway, bool(block.values[place, row]), read_at, now)
                 if meter not in self._states or self._states[meter].read_at <= read_at:
                     self._states[meter] = state
 
@@ -78,7 +81,8 @@ class RelayStates:
 
 def _show(session: Session, meter: str, state: _State) -> None:
     read_at = instant(state.read_at)
-    older = or_(Meter.relay_confirmed_at.is_(None), Meter.relay_confirmed_at < read_at)
+    known_at, latest = Meter.relay_confirmed_at, instant(state.stored_at + _CLOCK_TOLERANCE_S)
+    older = or_(known_at.is_(None), known_at < read_at, known_at > latest)
     session.execute(
         update(Meter)
         .where(Meter.id == meter, Meter.gateway_id == state.gateway, older)

@@ -96,7 +96,7 @@ def _cause(case: Case, kind: str, meter: MeterFacts | None, known: _Known) -> st
         state = known.pending[meter.id].replace("_", " ")
         return worded("another command is {state}", state=state)
     oldest = case.now - timedelta(seconds=case.policy.relay_state_max_age_s)
-    read_at = meter.relay_confirmed_at
+    read_at = meter.relay_read_at(case.now)
     is_fresh = read_at is not None and read_at >= oldest
     if KINDS[kind].on_known_relay and not is_fresh:
         return later("relay state too old")
