@@ -24,6 +24,19 @@ def test_the_rate_lets_them_go_at_random_distances(town):
     assert len(distances) > 6
 
 
+def test_a_clock_that_was_set_back_holds_up_no_batch(town):
+    town.clock.advance(86_400)
+    batch = town.approved(**NO_CANARY, per_hour=3_600)
+    town.turn(0.1)
+    town.clock.advance(-86_400)
+    assert left(town) == 1
+    town.turn(0.01)
+    assert left(town) == 2
+    assert town.batch(batch).next_release_at < town.clock.now + timedelta(seconds=2)
+    town.turn(0.01)
+    assert left(town) == 2
+
+
 def test_disconnects_wait_for_their_budgets_and_beyond_one_decision_for_another(town, refused):
     limits = {"per_hour": 50, "gateway_per_hour": 3, "seconds_between": 10}
     town.policy(disconnects=limits, batches={"disconnects": 5}, relay_state_max_age_s=10**6)

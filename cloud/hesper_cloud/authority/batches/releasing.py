@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, Select, exists, or_, select
+from sqlalchemy import Engine, Select, exists, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -31,6 +31,7 @@ from hesper_cloud.worded import later, worded
 SELF = "authority"
 LAPSED = later("its approval is too old to cut a supply; propose it anew")
 _BEAT = timedelta(seconds=0.5)
+_LONGEST = 1.5  # of the distance that the rate says
 _RANDOM = random.SystemRandom()
 
 
@@ -78,11 +79,15 @@ class BatchDesk:
             CommandRecord.state.in_(FINISHED),
             CommandRecord.state != BatchRow.state,
         )
-        due = or_(Batch.next_release_at.is_(None), Batch.next_release_at <= now)
-        moving = exists().where(Batch.state.in_(MOVING), due)
+        paces = select(Batch.next_release_at, Batch.per_hour).where(Batch.state.in_(MOVING))
         with reading(self._authority) as session:
+            moving = session.execute(paces).all()
             late = select(_expired(now).exists())
-            return bool(session.scalar(select(unsettled | moving)) or session.scalar(late))
+            return (
+                not all(_is_early(next_at, per_hour, now) for next_at, per_hour in moving)
+                or bool(session.scalar(select(unsettled)))
+                or bool(session.scalar(late))
+            )
 
 
 def advance(held: Held, batch: Batch, approvals: frozen.Approvals) -> None:
@@ -153,7 +158,7 @@ def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approva
 
 def _must_wait(held: Held, batch: Batch) -> bool:
     """Says whether rate, kill switch or the batch's own time or window hold it now."""
-    if batch.next_release_at is not None and held.now < batch.next_release_at:
+    if _is_early(batch.next_release_at, batch.per_hour, held.now):
         return True
     if timing.is_early(batch.kind, batch.parameters, held.now):
         return True
@@ -205,13 +210,22 @@ def _let_go(session: Session, policy: Policy, batch: Batch, row: BatchRow, now: 
 def _due(batch: Batch, now: datetime) -> int:
     """Returns how many rows the rate lets go now; time that was missed is not made up for."""
     since = _BEAT if batch.next_release_at is None else now - batch.next_release_at
-    lately = min(since, 2 * _BEAT) / timedelta(hours=1)
+    lately = min(max(since, timedelta(0)), 2 * _BEAT) / timedelta(hours=1)
     return 1 + int(lately * batch.per_hour)
+
+
+def _is_early(next_at: datetime | None, per_hour: int, now: datetime) -> bool:
+    """Says whether the rate lets nothing go yet.
+
+    What lies further ahead than the rate puts anything off is of before the clock was set back.
+    """
+    longest = max(_BEAT, timedelta(hours=1) / per_hour * _LONGEST)
+    return next_at is not None and timedelta(0) < next_at - now <= longest
 
 
 def _take_rate(batch: Batch, count: int, now: datetime) -> None:
     """Puts the next release off by about what the rate says, never by exactly that."""
-    distance = timedelta(hours=1) / batch.per_hour * _RANDOM.uniform(0.5, 1.5)
+    distance = timedelta(hours=1) / batch.per_hour * _RANDOM.uniform(0.5, _LONGEST)
     batch.next_release_at = now + (max(_BEAT, distance) if count > 1 else distance)
 
 
