@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hesper_cloud.accounts.roles import Actor
-from hesper_cloud.api.problems import problem
+from hesper_cloud.api.problems import AWAY, no_database, problem
 from hesper_cloud.api.who import actor_of, services_of
 from hesper_cloud.services.errors import Invalid, ServiceError
 from hesper_cloud.services.idempotency import CutOff, Idempotency, Kept, KeyInUse, OtherRequest
@@ -52,6 +52,9 @@ class IdempotentPosts:
         except ServiceError:
             await self._app(scope, receive, send)  # the routes say why
             return
+        except AWAY as error:
+            await (await no_database(connection, error))(scope, receive, send)
+            return
         try:
             body = await _whole(receive)
         except ClientDisconnect:
@@ -60,7 +63,10 @@ class IdempotentPosts:
             await problem(413, f"a request has at most {_MOST_ASKED} octets")(scope, receive, send)
             return
         once = _Once(services_of(connection).idempotency, actor, key)
-        replayed = await once.before(scope, body)
+        try:
+            replayed = await once.before(scope, body)
+        except AWAY as error:
+            replayed = await no_database(connection, error)
         if replayed is not None:
             await replayed(scope, receive, send)
             return

@@ -3,11 +3,13 @@
 import logging
 import math
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from hesper_cloud.api import request_ids
 from hesper_cloud.api.wire import encode
@@ -16,6 +18,8 @@ from hesper_cloud.services import errors
 from hesper_cloud.stores.port import StoreError
 from hesper_cloud.worded import Worded, reason, told_by
 
+AWAY: Final = (OperationalError, InterfaceError)
+"""What a database raises that is away, locked, or has no room left on its disk."""
 _MOST_PLACES = 20
 _LONGEST_PART = 64
 _log = logging.getLogger(__name__)
@@ -70,8 +74,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(DataError, _no_value)
-    for away in (OperationalError, InterfaceError):
-        app.add_exception_handler(away, _no_database)
+    for away in AWAY:
+        app.add_exception_handler(away, no_database)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -126,7 +130,7 @@ async def _no_value(request: Request, _error: Exception) -> Response:
     return problem(HTTPStatus.BAD_REQUEST, told)
 
 
-async def _no_database(request: Request, error: Exception) -> Response:
+async def no_database(request: HTTPConnection, error: Exception) -> Response:
     """Answers where the database is away, locked, or has no room left on its disk."""
     _log.warning("the database fails request %s: %s", request_ids.of(request.scope), error)
     told = "the database does not answer, or takes nothing; the log of hesper-cloud run says why"
