@@ -10,6 +10,7 @@ import pytest
 from hesper_cloud import keys
 from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.authority.case import Case, Outcome
+from hesper_cloud.db.authority import KillSwitch
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Request
 from hesper_cloud.latest import LatestValues
@@ -53,6 +54,17 @@ def link_of(head_end) -> AuthorityLink:
     registry, authority = head_end.databases.registry, head_end.databases.authority
     sources = Sources(head_end.settings, registry, authority, None, LatestValues(), head_end.clock)
     return AuthorityLink(sources, keys.request_sealer(head_end.settings.keys))
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600])
+def test_the_kill_switch_is_heeded_whatever_the_clocks_say(head_end, ahead_s):
+    put(head_end, "kill_switch.engage", "key-1", reason="clocks gone mad")
+    put(head_end, "kill_switch.lift", "key-2", reason="over")
+    head_end.clock.advance(ahead_s)
+    head_end.authority.turn()
+    assert states(head_end) == ["done", "refused"]
+    with reading(head_end.databases.authority) as session:
+        assert session.scalars(select(KillSwitch)).one().engaged
 
 
 async def test_what_was_taken_back_behind_a_long_request_does_not_happen(head_end, monkeypatch):
