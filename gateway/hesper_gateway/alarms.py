@@ -80,5 +80,5 @@ class Alarms:
     async def _store(self, event: Event) -> None:
         try:
             await self._outbox.append_events([event])
-        except StorageFull:
-            log.exception("alarm %s could not be stored", event.code)
+        except StorageFull as full:
+            log.error("alarm %s could not be stored: %s", event.code, full)  # noqa: TRY400 - a full disk is no bug

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hesper_contracts.readings import Section
 from hesper_contracts.signing import Signer
+from hesper_gateway.alarms import Alarms
 from hesper_gateway.database import Database, DatabaseError, StorageFull
 from hesper_gateway.outbox import Outbox, OutboxFull
 
@@ -58,17 +59,26 @@ def test_a_card_that_turned_read_only_ends_jobs_and_not_the_writer(dying_card: P
 
 
 async def test_while_the_card_fails_nothing_is_fetched_and_then_it_is_gone_on(
-    tmp_path: Path, gateway_key: Signer, section: Callable[..., Section], failing: Failing
+    tmp_path: Path,
+    gateway_key: Signer,
+    section: Callable[..., Section],
+    failing: Failing,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     database = Database(tmp_path / "gateway.db", ballast_octets=0)
     outbox = Outbox(database, gateway_key)
+    alarms = Alarms(outbox)
+    alarms.tell("gateway.storage_full", "the disk is full")
     assert await outbox.append_readings([section("M1", 0)]) == 1
     with failing():
         with pytest.raises(OutboxFull, match="takes no writes"):
             await outbox.append_readings([section("M1", 900)])
         with pytest.raises(OutboxFull, match="takes no writes"):
             await outbox.require_room()
+        await alarms.finish()
         assert (sequences(database), outbox.backlog_batches) == ([1], 1)
+    told = [each for each in caplog.records if "could not be stored" in each.getMessage()]
+    assert [each.exc_info for each in told] == [None]
     assert database.failing
     await outbox.require_room()
     assert not database.failing
