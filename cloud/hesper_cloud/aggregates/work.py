@@ -30,7 +30,7 @@ from hesper_cloud.stores.port import Integers, ReadingStore
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.filling import refill
 from hesper_cloud.validation.judge import judge
-from hesper_cloud.validation.sheet import Sheet, lay_out
+from hesper_cloud.validation.sheet import Sheet, alike, lay_out
 from hesper_cloud.validation.substitutes import Curve
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
@@ -127,25 +127,23 @@ class Work:
     def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
         """Yields the meters that can share a sheet, some hundred at a time, as far as is due."""
         for sitting, names in _sittings(days, known, self._store.meters_at_once):
-            stored = self._stored(sitting, names)
-            if stored is None:
-                continue
-            silent = self._silent(sitting, stored)
-            for start in range(0, len(names), _METERS_PER_SHEET):
-                some = slice(start, start + _METERS_PER_SHEET)
-                meters = [known[name] for name in names[some]]
-                yield Seated(sitting, meters, stored.of(some), silent)
+            for stored in self._stored(sitting, names):
+                silent = self._silent(sitting, stored)
+                for start in range(0, len(stored.meters), _METERS_PER_SHEET):
+                    part = stored.of(slice(start, start + _METERS_PER_SHEET))
+                    yield Seated(sitting, [known[name] for name in part.meters], part, silent)
 
-    def _stored(self, sitting: Sitting, names: Sequence[str]) -> Sheet | None:
-        """Returns what is stored of a sitting up to now; None where nothing of the day is due."""
+    def _stored(self, sitting: Sitting, names: Sequence[str]) -> Iterator[Sheet]:
+        """Yields what is stored of a sitting up to now; nothing where none of the day is due."""
         now = int(self._clock().timestamp())
         times = calendar.captures(sitting.day, sitting.zone, sitting.period_s)
         times = times[times <= now - max(_SHORTEST_GRACE_S, sitting.period_s)]
         if len(times) < _FEWEST_CAPTURES:
-            return None
+            return
         first, last = _around(times, sitting.period_s)
-        parts = self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names)
-        return lay_out(parts, names, times, sitting.period_s)
+        parts = list(self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names))
+        for some in alike(parts, names):
+            yield lay_out(parts, some, times, sitting.period_s)
 
     def _silent(self, sitting: Sitting, stored: Sheet) -> frozenset[str]:
         """Returns the meters of which nothing is known after a day that is not over yet."""

@@ -5,7 +5,8 @@ of n intervals has n + 1 columns; a day has 92, 96 or 100 quarters of an hour, a
 A reading falls into the column that its capture time is nearest to; of several the nearest counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -140,6 +141,26 @@ def lay_out(
     return sheet
 
 
+def alike(parts: Sequence[Columns], meters: Sequence[str]) -> Iterator[list[str]]:
+    """Yields meters that can share a sheet: what they measure has the same scaler and unit.
+
+    So no meter's values depend on which others are looked at with it.
+    """
+    told = {each for part in parts for each in part.quantities if each.scaler in SCALERS}
+    counts = Counter(each.logical_name for each in told)
+    measured = defaultdict[str, set[Quantity]](set)
+    for part in parts:
+        for place, quantity in enumerate(part.quantities):
+            if counts[quantity.logical_name] > 1:
+                there = slice(None) if part.missing is None else ~part.missing[place]
+                for number in np.unique(part.meter_index[there]):
+                    measured[part.meters[number]].add(quantity)
+    together = defaultdict[frozenset[Quantity], list[str]](list)
+    for meter in meters:
+        together[frozenset(measured.get(meter, ()))].append(meter)
+    yield from together.values()
+
+
 def nearest(times: Integers, moments: Integers, period_s: int) -> Integers:
     """Returns which due time each moment is nearest to, the later one of two.
 
@@ -163,10 +184,10 @@ def _lay(sheet: Sheet, part: Columns, places: dict[str, int]) -> None:
     sheet.quality[at] |= part.quality[inside].astype(np.int64)
     sheet.present[at] = True
     for place, quantity in enumerate(part.quantities):
-        grid = _grid(sheet, quantity)
+        there = np.ones(len(inside), bool) if part.missing is None else ~part.missing[place][inside]
+        grid = _grid(sheet, quantity) if there.any() else None  # other meters may have it alone
         if grid is not None:
-            missing = None if part.missing is None else part.missing[place][inside]
-            _fill(grid, quantity, part.values[place][inside], missing, at)
+            _fill(grid, quantity, part.values[place][inside], there, at)
 
 
 def is_summable(value: int) -> bool:
@@ -191,7 +212,7 @@ def _fill(
     grid: Grid,
     quantity: Quantity,
     values: Integers,
-    missing: Flags | None,
+    there: Flags,
     at: tuple[Integers, Integers],
 ) -> None:
     coarser = grid.quantity.scaler - quantity.scaler
@@ -201,9 +222,7 @@ def _fill(
         grid.quantity = quantity
     values = values.astype(np.int64)
     factor = 10 ** max(-coarser, 0)
-    there = np.abs(values // 2) < _LARGEST // factor
-    if missing is not None:
-        there &= ~missing
+    there = there & (np.abs(values // 2) < _LARGEST // factor)
     at = (at[0][there], at[1][there])
     grid.values[at] = values[there] * factor
     grid.known[at] = True

@@ -328,6 +328,23 @@ def test_an_exchanged_meter_is_no_rollover(plant):
     assert reverse[2] == exchanged
 
 
+def test_a_meter_is_summed_as_it_is_whatever_its_neighbours_measure_in(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    rows, gap = plant.register(start, end), start + 40 * QUARTER
+    kinds = {"M0": (0, 255), "M1": (0, 30), "M2": (-6, 30), "M3": (2, 30), "M4": (-2, 31)}
+    for meter, kind in kinds.items():
+        kept = {at: value + at // QUARTER % 7 for at, value in rows.items() if at != gap}
+        plant.put(meter, kept, Quantity("1.0.1.8.0.255", *kind))
+    plant.settle()
+    query = "SELECT meter, scaler, unit, list_sum(counts) FROM days WHERE day = $day ORDER BY meter"
+    assert plant.book.rows(query, day=date(2026, 6, 1)) == [
+        (meter, *kind, 95 if meter == "M0" else 96) for meter, kind in kinds.items()
+    ]
+    assert {each.meter: (each.scaler, each.unit) for each in estimates(plant)} == {
+        meter: kind for meter, kind in kinds.items() if meter != "M0"
+    }
+
+
 @pytest.mark.parametrize("scaler", [-128, -30, -7, 19, 127])
 def test_a_scaler_that_no_register_has_costs_nobody_else_a_day(plant, scaler):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
@@ -352,7 +369,7 @@ def test_values_at_the_end_of_64_bits_are_summed_by_nobody_and_stop_nobody(plant
         )  # fmt: skip
         substitutes.edited(session, edit, "ada", plant.now)
     plant.settle()
-    assert days(plant)[date(2026, 6, 1)] == (2400 * 10**6, 96, 0, 48)  # in the finer steps
+    assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
 
 
 def test_demand_is_the_highest_quarter_and_half_hour(plant):
