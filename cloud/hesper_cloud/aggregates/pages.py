@@ -36,19 +36,26 @@ def worked(meters: Sequence[str], day: date) -> pa.Table:
     return pa.table({"meter": list(meters), "day": pa.array([day] * len(meters), pa.date32())})
 
 
-def days(sheet: Sheet, estimated: Mapping[str, Flags], day: date, limits: Thresholds) -> pa.Table:
-    """Returns the aggregates of every quantity that has a value."""
-    parts = [
-        _quantity(sheet, grid, estimated.get(name), day, limits)
-        for name, grid in sheet.grids.items()
-    ]
+def days(
+    laid: Overlay, day: date, limits: Thresholds, beyond: Mapping[str, totals.Beyond]
+) -> pa.Table:
+    """Returns the aggregates of every quantity that has a value.
+
+    Args:
+        laid: One day.
+        day: Which.
+        limits: What the meters can take at most.
+        beyond: By logical name what is known of registers before and after the day.
+    """
+    parts = []
+    for name, grid in laid.sheet.grids.items():
+        marks, period_s = laid.estimated.get(name), laid.sheet.period_s
+        found = totals.amounts(grid, marks, limits, period_s, beyond.get(name))
+        parts.append(_quantity(laid.sheet, grid, found, day))
     return pa.concat_tables([DAYS.empty_table(), *parts])
 
 
-def _quantity(
-    sheet: Sheet, grid: Grid, estimated: Flags | None, day: date, limits: Thresholds
-) -> pa.Table:
-    found = totals.amounts(grid, estimated, limits, sheet.period_s)
+def _quantity(sheet: Sheet, grid: Grid, found: totals.Amounts, day: date) -> pa.Table:
     buckets = totals.buckets(found, sheet.period_s)
     chosen = np.flatnonzero(found.known.any(axis=1))
     count = len(chosen)

@@ -12,6 +12,8 @@ from hesper_cloud.validation.sheet import Grid
 HALF_HOUR_S = 1800
 _STEPS_S = (HALF_HOUR_S, 3600, 86_400)
 _HOUR_S = 3600
+_UNKNOWN = 2**62
+"""More than any value that is summed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,26 @@ class Demand:
     known: Flags
 
 
-def amounts(grid: Grid, estimated: Flags | None, limits: Thresholds, period_s: int) -> Amounts:
+@dataclass(frozen=True, slots=True, eq=False)
+class Beyond:
+    """Of each meter the highest value of a register before a sheet, and the lowest after it."""
+
+    highest_before: Integers
+    lowest_after: Integers
+
+    @classmethod
+    def nothing(cls, meters: int) -> "Beyond":
+        """Returns what is known where nobody looked."""
+        return cls(np.full(meters, -_UNKNOWN), np.full(meters, _UNKNOWN))
+
+
+def amounts(
+    grid: Grid,
+    estimated: Flags | None,
+    limits: Thresholds,
+    period_s: int,
+    beyond: Beyond | None = None,
+) -> Amounts:
     """Returns what each interval of a grid adds."""
     marks = np.zeros(grid.known.shape, bool) if estimated is None else estimated
     if not grid.is_register:
@@ -58,28 +79,45 @@ def amounts(grid: Grid, estimated: Flags | None, limits: Thresholds, period_s: i
     moved = advance(grid, limits, period_s)
     highest = highest_growth(grid, limits, period_s)
     counts = moved.growth >= (-highest if grid.may_fall else 0)
-    known = moved.known & counts & ~_from_nowhere(grid, moved.growth > highest)
+    leapt = leaps(grid, limits, period_s)
+    known = moved.known & counts & ~_from_nowhere(grid, leapt, beyond)
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)
 
 
-def _from_nowhere(grid: Grid, leaps: Flags) -> Flags:
+def leaps(grid: Grid, limits: Thresholds, period_s: int) -> Flags:
+    """Says in which intervals a register grew by more than any load can make it."""
+    found: Flags = grid.known[:, :-1] & grid.known[:, 1:]
+    found &= np.diff(grid.values, axis=1) > highest_growth(grid, limits, period_s)
+    return found
+
+
+def _from_nowhere(grid: Grid, leapt: Flags, beyond: Beyond | None) -> Flags:
     """Says which leaps of a register begin or end where it does not stand, and are no energy.
 
     That is below what it showed before, or above what it shows later: it was read wrong, or is
     another one. Where it may fall anyway, every leap is one of these.
     """
-    leaps = leaps & grid.known[:, :-1] & grid.known[:, 1:]
-    if grid.may_fall or not leaps.any():
-        return leaps
-    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    before = np.maximum.accumulate(np.where(grid.known, grid.values, least), axis=1)
-    later = np.where(grid.known, grid.values, most)[:, ::-1]
-    after = np.minimum.accumulate(later, axis=1)[:, ::-1]
+    if grid.may_fall or not leapt.any():
+        return leapt
+    around = beyond or Beyond.nothing(len(leapt))
+    before = np.maximum(highest_so_far(grid), around.highest_before[:, np.newaxis])
+    after = np.minimum(lowest_to_come(grid), around.lowest_after[:, np.newaxis])
     begins_below = grid.values[:, :-1] < before[:, :-1]
     ends_above = grid.values[:, 1:] > after[:, 1:]
-    found: Flags = leaps & (begins_below | ends_above)
+    found: Flags = leapt & (begins_below | ends_above)
     return found
+
+
+def highest_so_far(grid: Grid) -> Integers:
+    """Returns of each capture the highest value up to it."""
+    return np.maximum.accumulate(np.where(grid.known, grid.values, -_UNKNOWN), axis=1)
+
+
+def lowest_to_come(grid: Grid) -> Integers:
+    """Returns of each capture the lowest value from it on."""
+    later = np.where(grid.known, grid.values, _UNKNOWN)[:, ::-1]
+    return np.minimum.accumulate(later, axis=1)[:, ::-1]
 
 
 def bucket_step_s(period_s: int) -> int:

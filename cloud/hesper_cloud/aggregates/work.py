@@ -9,9 +9,9 @@ judged and summed, and its rows replace what the book holds. Marks are removed l
 killed is done again, with the same result.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
-from hesper_cloud.aggregates import calendar, pages
+from hesper_cloud.aggregates import calendar, neighbours, pages, totals
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, overlay
 from hesper_cloud.aggregates.roster import Member, members
@@ -102,7 +102,7 @@ class Work:
     def _worked(
         self, days: set[tuple[str, date]], known: dict[str, Member], *, renewing: bool
     ) -> set[tuple[str, date]]:
-        """Works on days; returns those of other sheets whose estimates this has changed."""
+        """Works on days; returns those of other sheets whose estimates or sums this may change."""
         elsewhere: set[tuple[str, date]] = set()
         whole = self._still_whole(days, known)
         for seated in self._giving_way.portions(self._seated(whole, known)):
@@ -110,7 +110,10 @@ class Work:
             if renewing and (changed := self._renewed(seated, laid)):
                 elsewhere |= {each for each in changed if each[1] != seated.sitting.day}
                 laid = self._overlaid(seated)
-            self._write(seated.sitting, laid)
+            if renewing:
+                for meter, further in neighbours.reaching_out(laid.sheet):
+                    elsewhere.add((meter, seated.sitting.day + timedelta(days=further)))
+            self._write(seated, laid)
         return elsewhere
 
     def _still_whole(
@@ -156,11 +159,29 @@ class Work:
 
     def _overlaid(self, seated: Seated) -> Overlaid:
         """Lays the substitutes that hold now over a copy of what is stored."""
-        sheet = seated.stored.of(slice(None))
+        return self._laid_over(seated.stored.of(slice(None)), seated.meters)
+
+    def _laid_over(self, sheet: Sheet, meters: Sequence[Member]) -> Overlaid:
         first, last = _around(sheet.times, sheet.period_s)
         with reading(self._engine) as session:
             held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, first, last)
-        return overlay(sheet, seated.meters, held)
+        return overlay(sheet, meters, held)
+
+    def _beyond(self, seated: Seated, laid: Overlaid) -> Mapping[str, totals.Beyond]:
+        """Looks at the days around a sheet, of meters with a register that leapt."""
+        sitting = seated.sitting
+        rows = neighbours.leapt(laid.sheet, self._settings.validation.of(sitting.meter_type))
+        if not rows:
+            return {}
+        days = (sitting.day + timedelta(days=each) for each in (-1, 0, 1))
+        captures = (calendar.captures(day, sitting.zone, sitting.period_s) for day in days)
+        times = np.unique(np.concatenate(list(captures)))
+        meters = [seated.meters[row] for row in rows]
+        first, last = _around(times, sitting.period_s)
+        names = [each.meter for each in meters]
+        parts = self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names)
+        wide = self._laid_over(lay_out(parts, names, times, sitting.period_s), meters)
+        return neighbours.beyond(laid.sheet, rows, wide.sheet)
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed."""
@@ -192,12 +213,12 @@ class Work:
                 yield curve, around
         yield from far(session, self._store, others, span, rules)
 
-    def _write(self, sitting: Sitting, laid: Overlaid) -> None:
+    def _write(self, seated: Seated, laid: Overlaid) -> None:
         """Judges and sums a sheet, and puts its rows into the book."""
-        limits = self._settings.validation.of(sitting.meter_type)
+        sitting, limits = seated.sitting, self._settings.validation.of(seated.sitting.meter_type)
         verdicts = judge(laid.sheet, limits)
         written = {
-            "days": pages.days(laid.sheet, laid.estimated, sitting.day, limits),
+            "days": pages.days(laid, sitting.day, limits, self._beyond(seated, laid)),
             "scores": pages.scores(laid, verdicts, laid.due, sitting.day),
             "verdicts": pages.verdicts(laid.sheet, verdicts, laid.due, sitting.day),
         }

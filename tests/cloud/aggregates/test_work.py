@@ -372,6 +372,33 @@ def test_values_at_the_end_of_64_bits_are_summed_by_nobody_and_stop_nobody(plant
     assert days(plant)[date(2026, 6, 1)] == (2400, 96, 0, 48)
 
 
+@pytest.mark.parametrize(("period_s", "lost"), [(900, 0), (900, 20), (86_400, 0)])
+@pytest.mark.parametrize("shown", [6_000_000_000, 5])
+def test_a_register_that_was_read_wrong_at_midnight_counts_for_neither_day(
+    plant, period_s, shown, lost
+):
+    plant.add_meter("M1")
+    plant.set_period("M1", period_s)
+    midnight, late = plant.at("2026-06-02"), plant.at("2026-06-02") + lost * period_s
+    rows = plant.register(plant.at("2026-05-31"), plant.at("2026-06-04"), first=900_000_000)
+    rows = {at: value for at, value in rows.items() if not (at - midnight) % period_s}
+    rows = {at: value for at, value in rows.items() if not midnight < at <= late}
+    rows[midnight] = shown
+    plant.put("M1", {at: value for at, value in rows.items() if at <= midnight})
+    plant.settle()
+    plant.put("M1", {at: value for at, value in rows.items() if at > midnight})
+    plant.settle()
+    found = days(plant)
+    each = 25 * period_s // QUARTER
+    counted = [found.get(date(2026, *day), (0, 0))[:2] for day in [(5, 31), (6, 1), (6, 2), (6, 3)]]
+    intervals = 86_400 // period_s
+    without = intervals - 1, intervals - 1 - lost
+    assert [energy for energy, _ in counted] == [
+        each * count for count in (intervals, *without, intervals)
+    ]
+    assert plant.work.turn() == 0
+
+
 def test_demand_is_the_highest_quarter_and_half_hour(plant):
     start = plant.at("2026-06-01")
     rows = plant.register(start, plant.at("2026-06-02"))
