@@ -248,16 +248,19 @@ def test_net_energy_may_be_less_than_nothing_and_a_register_may_not(store: DuckD
 def test_a_register_that_was_read_wrong_has_not_used_what_it_shows(store: DuckDbStore) -> None:
     low, high = Quantity("1.0.1.8.0.255", 1, 30), Quantity("1.0.2.8.0.255", 1, 30)
     rising, net = Quantity("1.0.3.8.0.255", 1, 32), Quantity("1.0.16.8.0.255", 1, 30)
+    twice = Quantity("1.0.4.8.0.255", 1, 32)
     curves = {
         net: [500_000, 499_990, 0, 500_020, 500_030],
         low: [500_000, 500_010, 0, 500_020, 500_030],
         high: [500_000, 500_010, 900_000, 500_020, 500_030],
+        twice: [500_000, 900_000, 900_010, 500_020, 500_030],
         rising: [500_000, 500_010, 900_000, 900_010, 900_020],
     }
     store.write(Group({}, [captured("M8", curves)], (T0 + 90_000) * 1000))
     feed = ET.fromstring(exported(store))
     assert intervals(feed, low.logical_name)[-2:] == [(T0, 900, 10), (T0 + 2700, 900, 10)]
     assert intervals(feed, high.logical_name) == [(T0, 900, 10), (T0 + 2700, 900, 10)]
+    assert intervals(feed, twice.logical_name) == [(T0 + 900, 900, 10), (T0 + 2700, 900, 10)]
     assert len(intervals(feed, rising.logical_name)) == 4
     assert intervals(feed, net.logical_name) == [(T0, 900, -10), (T0 + 2700, 900, 10)]
     only = Wanted("espi", PROFILE, T0 + 2700, T0 + 86_400, ["M8"])

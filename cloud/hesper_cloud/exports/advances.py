@@ -5,6 +5,7 @@ its last digit. Values that nobody has judged yet are held against the threshold
 settings.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from hesper_cloud.exports.curves import Value
@@ -14,6 +15,7 @@ from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation.checks import capacity_passed
 from hesper_cloud.validation.codes import BY_NAME
 
+LONGEST_DAY_S = 25 * 3600
 _LIMITS = Thresholds()
 _ROLLOVER, _REVERSE = BY_NAME["rollover"].code, BY_NAME["reverse"].code
 _JOULE = 25
@@ -56,26 +58,31 @@ def across(before: tuple[Quantity, Value], after: tuple[Quantity, Value]) -> Val
     return end._replace(value=grown) if grown >= 0 and _can_be(finer, grown, length_s) else None
 
 
-def is_from_nowhere(
-    quantity: Quantity, grown: int, ends: Sequence[Value], fell: bool, later: Value | None
-) -> bool:
+def is_from_nowhere(quantity: Quantity, grown: int, values: Sequence[Value], place: int) -> bool:
     """Says whether an advance begins or ends where the register does not stand, and is no energy.
 
-    That is a leap that no load can make, after it fell or before it falls back: it was read wrong.
-    Where a register may fall anyway, every such leap is one.
+    That is a leap that no load can make, to above what it shows within the next day or from below
+    what it showed within the last: it was read wrong. Where a register may fall anyway, every such
+    leap is one.
 
     Args:
         quantity: The register.
         grown: Its advance.
-        ends: The captures that it lies between.
-        fell: Whether it had fallen to the first of them.
-        later: The capture after them, if it is known.
+        values: What it showed, ascending in time.
+        place: Where in these the advance ends.
     """
-    begin, end = ends
+    begin, end = values[place - 1 : place + 1]
     if _can_be(quantity, abs(grown), end.captured_at - begin.captured_at):
         return False
-    falls_back = later is not None and later.value < end.value
-    return fell or falls_back or is_net(quantity.logical_name)
+    first = bisect_left(values, begin.captured_at - LONGEST_DAY_S, key=_when)
+    last = bisect_right(values, end.captured_at + LONGEST_DAY_S, key=_when)
+    begins_below = any(each.value > begin.value for each in values[first:place])
+    ends_above = any(each.value < end.value for each in values[place:last])
+    return begins_below or ends_above or is_net(quantity.logical_name)
+
+
+def _when(value: Value) -> int:
+    return value.captured_at
 
 
 def _can_be(quantity: Quantity, grown: int, length_s: int) -> bool:

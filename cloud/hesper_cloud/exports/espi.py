@@ -19,14 +19,14 @@ each by the others' ``self`` or ``up``.
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby, zip_longest
+from itertools import groupby
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from hesper_cloud.exports.advances import across, advance, is_from_nowhere
+from hesper_cloud.exports.advances import LONGEST_DAY_S, across, advance, is_from_nowhere
 from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import (
     ReadingType,
@@ -38,7 +38,7 @@ from hesper_cloud.quantities import is_of_interval
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
 
-LOOK_BACK_S = 25 * 3600  # the longest local day
+LOOK_BACK_S = LONGEST_DAY_S
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
 _LARGEST = 2**47 - 1
@@ -49,18 +49,18 @@ _Interval = tuple[int, int, int, int]
 
 @dataclass(slots=True)
 class _Told:
-    """What was said of one quantity so far: its blocks, and the reading that came last.
+    """What was said of one quantity so far: its blocks, and the readings that came last.
 
-    A meter whose scaler or unit changed has a MeterReading, by another name, for each. ``first`` is
-    the reading that none came before; it ``fell`` to the last one, and passed no last digit.
+    A meter whose scaler or unit changed has a MeterReading, by another name, for each. ``past`` is
+    what was captured up to now, of the last day at least; ``first`` the reading that none came
+    before.
     """
 
     name: str
     period_s: int
     blocks: int = 0
-    last: Value | None = None
+    past: list[Value] = field(default_factory=list)
     first: Value | None = None
-    fell: bool = False
 
 
 def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
@@ -84,16 +84,13 @@ def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
 
 def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
     """Yields the entries of a meter; none of what was captured before the start alone."""
-    told, before = dict[Quantity, _Told](), dict[Quantity, Value]()
-    points, fallen = set[str](), set[Quantity]()
+    told, before = dict[Quantity, _Told](), dict[Quantity, list[Value]]()
+    points = set[str]()
     for curve in curves:
         quantity, values = curve.quantity, curve.values
-        first = bisect_left(values, start, key=lambda value: value.captured_at)
+        first = _at_or_after(values, start)
         if first:
-            before[quantity] = values[first - 1]
-            past = values[max(0, first - 2) : first]
-            if len(past) > 1 and advance(quantity, *past) is None:
-                fallen.add(quantity)
+            before[quantity] = [*before.get(quantity, ()), *values[:first]]
         if first == len(values):
             continue
         if _point(curve) not in points:
@@ -101,9 +98,8 @@ def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
             yield _usage_point(curve, now)
         if quantity not in told:
             name = _name(quantity, told)
-            told[quantity] = _Told(name, period_of(values), last=before.get(quantity))
+            told[quantity] = _Told(name, period_of(values), past=before.get(quantity, []))
             told[quantity].first = None if quantity in before else values[first]
-            told[quantity].fell = quantity in fallen
             yield _meter_reading(curve, told[quantity], now)
         yield _block(curve._replace(values=values[first:]), told[quantity], now)
         last = curve
@@ -112,13 +108,14 @@ def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
 
 
 def _at_changes(
-    of: Curve, told: dict[Quantity, _Told], before: Mapping[Quantity, Value], now: str
+    of: Curve, told: dict[Quantity, _Told], before: Mapping[Quantity, list[Value]], now: str
 ) -> Iterator[str]:
     """Yields the intervals between the last capture in one scaler and the first in another.
 
     They belong to the reading with the finer scaler, which alone can say them.
     """
-    ends = {**before, **{each: its.last for each, its in told.items() if its.last is not None}}
+    pasts = {**before, **{each: its.past for each, its in told.items() if its.past}}
+    ends = {each: past[-1] for each, past in pasts.items()}
     for quantity, its in list(told.items()):
         first = its.first
         if first is None or not is_register(quantity):
@@ -225,16 +222,19 @@ def _readings(curve: Curve, told: _Told) -> Iterator[_Interval]:
 
 def _advances(curve: Curve, told: _Told) -> Iterator[_Interval]:
     """Yields what a register brought from capture to capture."""
-    for each, later in zip_longest(curve.values, curve.values[1:]):
-        before, told.last = told.last, each
-        if before is None:
-            continue
-        fell, grown = told.fell, advance(curve.quantity, before, each)
-        told.fell = grown is None
-        if grown is None or is_from_nowhere(curve.quantity, grown, (before, each), fell, later):
+    values, first = [*told.past, *curve.values], len(told.past)
+    for place in range(max(first, 1), len(values)):
+        before, each = values[place - 1 : place + 1]
+        grown = advance(curve.quantity, before, each)
+        if grown is None or is_from_nowhere(curve.quantity, grown, values, place):
             continue
         begins = before.captured_at
         yield begins, each.captured_at - begins, grown, _of_both(before.grade, each.grade)
+    told.past = values[_at_or_after(values, values[-1].captured_at - LOOK_BACK_S) :]
+
+
+def _at_or_after(values: Sequence[Value], at: int) -> int:
+    return bisect_left(values, at, key=lambda value: value.captured_at)
 
 
 def _of_both(begin: Grade, end: Grade) -> Grade:
