@@ -11,9 +11,10 @@ from hesper_cloud import quantities
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.service_life import install, remove
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.db.registry import Event, Gap, Gateway, Meter, MeterProfile
+from hesper_cloud.db.registry import FOREIGN, YES, Event, Gap, Gateway, Meter, MeterProfile
 from hesper_cloud.gaps import GapLedger, Run, learned_period, missing_runs
 from hesper_cloud.gaps.captures import Captures
+from hesper_cloud.gaps.causes import last_words
 from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.ingest.beginnings import Beginnings
 from hesper_cloud.ingest.identified import event_stored
@@ -204,13 +205,16 @@ def test_times_are_aware_and_say_when_it_closed(ledger: Ledger) -> None:
     assert gap.closed_at - gap.noticed_at == timedelta(seconds=P / 2)
 
 
-def told(ledger: Ledger, code: str, period: int, hop: str = "", profile: str = "") -> None:
+def told(
+    ledger: Ledger, code: str, period: int, hop: str = "", profile: str = "", by: str = "gw-1"
+) -> None:
     """Tells as a gateway does where its visits to M1 stop, or that they do not."""
+    attributes = {"hop": hop, "profile": profile} | ({} if by == "gw-1" else {FOREIGN: YES})
     with writing(ledger.engine) as session:
         session.add(
             Event(
-                id=f"M1/{period}/{code}", meter="M1", gateway="gw-1", code=code,
-                severity="warning", text="", attributes={"hop": hop, "profile": profile},
+                id=f"M1/{period}/{code}/{by}", meter="M1", gateway=by, code=code,
+                severity="warning", text="", attributes=attributes,
                 occurred_at=datetime.fromtimestamp(T0 + P * period, UTC),
                 stored_at=ledger.clock(),
             )
@@ -232,6 +236,18 @@ def test_what_the_gateway_says_of_its_visits_is_the_cause(ledger: Ledger) -> Non
     assert ledger.check(8.5)[1][3:] == ("closed", "association")
     told(ledger, "meter.unreachable", 10, "access")
     assert ledger.check(11)[2][3:] == ("open", "meter refuses")
+
+
+def test_what_another_gateway_says_of_the_meter_is_no_cause(ledger: Ledger) -> None:
+    ledger.capture("M1", 0, 1)
+    told(ledger, "meter.unreachable", 2, "line", by="gw-2")
+    told(ledger, "meter.profile_refused", 2, "access", "1.0.99.1.0.255", by="gw-2")
+    assert ledger.check(3.1)[0][3:] == ("open", "unknown")
+    told(ledger, "meter.unreachable", 3, "association")
+    told(ledger, "meter.reachable", 4, by="gw-2")
+    assert ledger.check(4.5)[0][3:] == ("open", "association")
+    with reading(ledger.engine) as session:
+        assert last_words(session, ["M1"], ledger.clock())["M1"].gateway == "gw-1"
 
 
 def test_what_a_gateway_told_before_it_started_anew_does_not_count(ledger: Ledger) -> None:

@@ -4,8 +4,9 @@ A gateway says at which hop its visits to a meter stop (event ``meter.unreachabl
 meter which answers refuses its load profile (``meter.profile_refused``). It says that once, and
 once that it is over; one that has started anew says again what is still so. Its retained
 status says whether it is there, how long readings wait in its outbox, and how many attempts failed
-at which hop. What it does not say is concluded from who is silent beside whom. While the head end
-itself lacks its broker or its store, nobody else is to blame for what is missing since.
+at which hop. What it does not say is concluded from who is silent beside whom. What another gateway
+than the meter's own says counts for nothing. While the head end itself lacks its broker or its
+store, nobody else is to blame for what is missing since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -200,7 +201,7 @@ def _told_since(
 ) -> dict[str, Word]:
     """Returns what was last told of each meter in a time."""
     in_time = (Event.occurred_at > since) & (Event.occurred_at <= until)
-    return _by_meter(session, _TOLD.where(Event.code.in_(codes), in_time))
+    return _by_meter(session, _TOLD.where(Event.code.in_(codes), in_time, Event.is_own()))
 
 
 def last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[str, Word]:
@@ -208,11 +209,13 @@ def last_words(session: Session, meters: Sequence[str], now: datetime) -> dict[s
     last = (
         select(Event.meter, func.max(Event.occurred_at).label("at"))
         .where(Event.code.in_(_VISITS), Event.meter.in_(meters), Event.occurred_at <= now)
+        .where(Event.is_own())
         .group_by(Event.meter)
         .subquery()
     )
     of_last = (Event.meter == last.c.meter) & (Event.occurred_at == last.c.at)
-    return _by_meter(session, _TOLD.where(Event.code.in_(_VISITS)).join(last, of_last))
+    of_visits = _TOLD.where(Event.code.in_(_VISITS), Event.is_own())
+    return _by_meter(session, of_visits.join(last, of_last))
 
 
 def _by_meter(session: Session, query: Select[Any]) -> dict[str, Word]:

@@ -91,7 +91,7 @@ def _hops(session: Session, meters: Sequence[str], day: Day) -> dict[str, str]:
     ]
     on_the_day = (
         select(Event.meter, Event.attributes)
-        .where(Event.code == UNREACHABLE, Event.meter.is_not(None))
+        .where(Event.code == UNREACHABLE, Event.meter.is_not(None), Event.is_own())
         .where(Event.occurred_at >= day.start, Event.occurred_at < day.end)
         .order_by(Event.occurred_at)
     )
