@@ -47,6 +47,10 @@ class Levels:
         self._zone = ZoneInfo(sources.settings.service_levels.zone)
         self._levels = {level.name: level for level in sources.settings.service_levels.levels}
 
+    def today(self) -> date:
+        """Returns the day that it is where the levels' days begin."""
+        return Day.at(self._sources.clock(), self._zone).on
+
     async def days(
         self, actor: Actor, name: str | None, first: date | None, last: date | None
     ) -> list[LevelDay]:
@@ -55,7 +59,7 @@ class Levels:
         require_everywhere(actor, "a level of the whole fleet")
         if name is not None:
             self._level(name)
-        today = Day.at(self._sources.clock(), self._zone).on
+        today = self.today()
         start, end = first or today - timedelta(days=7), last or today
         if not 0 <= (end - start).days <= _MOST_DAYS:
             raise Invalid(worded("a range of 0 to {most_days} days", most_days=_MOST_DAYS))

@@ -490,6 +490,9 @@ class _AccessLog(_Service):
 
 
 class _Levels(_Service):
+    def today(self) -> date:
+        return datetime.now(UTC).date()
+
     async def days(
         self, actor: Actor, name: str | None, first: date | None, last: date | None
     ) -> Sequence[LevelDay]:

@@ -58,7 +58,7 @@ async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
 
 async def build_day(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the list of the meters that missed a level on a day."""
-    level, (today, _) = args.path_parameters["level"], desk.services.reports.today()
+    level, today = args.path_parameters["level"], desk.services.service_levels.today()
     day = day_of(args.query_parameters.get("day", "")) or today
     misses = await desk.services.service_levels.misses(actor, level, day)
     with box("div", "page-head"), box("div", "titles"):

@@ -129,6 +129,7 @@ class Audit(Protocol):
 class Levels(Protocol):
     """Service levels by day, and the meters that missed one."""
 
+    def today(self) -> date: ...
     async def days(
         self, actor: Actor, name: str | None, first: date | None, last: date | None, /
     ) -> Sequence[LevelDay]: ...
