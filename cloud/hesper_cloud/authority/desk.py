@@ -46,7 +46,6 @@ _AT_ONCE = 100
 _URGENT = ("kill_switch.engage", "kill_switch.lift")
 _AT_ANY_TIME = ("audit.note", "kill_switch.engage")
 _FOR_LONG = timedelta(seconds=1)
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 _Settled = tuple[str, dict[str, Any]]
 _Decide = Callable[[Session, Asked, datetime], _Settled]
@@ -168,7 +167,7 @@ class Desk:
         age = now - asked.created_at
         if asked.kind in _AT_ANY_TIME:
             return
-        if age < -_CLOCK_TOLERANCE:
+        if age < -facts.CLOCK_TOLERANCE:
             raise Denied(
                 "the request is of a time that has not come by the authority's clock: set the "
                 "clocks of both machines right"

@@ -36,7 +36,6 @@ from hesper_cloud.worded import later, told_by, worded
 
 SELF = "authority"
 _log = logging.getLogger(__name__)
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 _AT_ONCE = 200
 _MOST_SKIPPED = 2**32
 
@@ -246,7 +245,7 @@ class Dispatcher:
             logical_device_name=meter.logical_device_name,
             counter=order.counter,
             issued_at=now,
-            not_before=now - _CLOCK_TOLERANCE,
+            not_before=now - facts.CLOCK_TOLERANCE,
             not_after=not_after,
             requester=command.requester,
             approver=command.approver,

@@ -7,7 +7,6 @@ signed word is all there is.
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from hesper_contracts.results import (
     without_conversation,
 )
 
+from hesper_cloud.authority import facts
 from hesper_cloud.authority.kinds import (
     ACTIVATE,
     ARM,
@@ -39,7 +39,6 @@ CLOCK_RIGHT_MS = 2_000
 """How far off a clock may be when it is read back after it was set."""
 _VERIFIED = 3
 """image_transfer_status, class 18: verification successful."""
-_CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 def reached(kind: str, output: bool, control: int | None) -> bool:
@@ -119,7 +118,7 @@ def _restart(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     if found is None or found.started_at is None:
         return later("shows no start")
-    if command.sent_at is not None and found.started_at < command.sent_at - _CLOCK_TOLERANCE:
+    if command.sent_at is not None and found.started_at < command.sent_at - facts.CLOCK_TOLERANCE:
         return later("its program has run since before the command")
     return None
 
