@@ -35,7 +35,7 @@ class Fleet:
 
     def open(self) -> None:
         self.asked = 0
-        server = self._connect()
+        self.server = server = self._connect()
         query, at_once = server.query, server.query_at_once
 
         def counted(influxql: str, precision: Precision = "s") -> Iterator[Table]:
@@ -152,6 +152,23 @@ def test_what_is_erased_is_in_no_sum(fleet: Fleet) -> None:
     assert fleet.agree().meters != before.meters
     fleet.kept.expire(START + 3 * DAY_S)
     assert min(fleet.agree().times) >= START + 3 * DAY_S
+
+
+@pytest.mark.integration
+def test_what_was_erased_without_an_answer_is_in_no_sum(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = fleet.server.delete
+
+    def without_an_answer(*which: str | int | None) -> None:
+        fleet.agree()  # somebody looks before the readings are gone
+        delete(*which)  # type: ignore[arg-type]
+        raise StoreUnavailable("no answer in 30 s")
+
+    monkeypatch.setattr(fleet.server, "delete", without_an_answer)
+    with pytest.raises(StoreUnavailable):
+        fleet.kept.erase("A")
+    assert set(fleet.agree().meters) == {2}
 
 
 class Ledger:

@@ -272,13 +272,15 @@ class InfluxStore:
         """Deletes readings; nothing made of them that is kept, or being made, outlives them."""
         if self._days is not None:
             self._days.forget(before, since)
-        with self._lock:  # no day is packed meanwhile
-            for measurement in (READINGS, REVISIONS):
-                self._server.delete(measurement, meter, before, since)
-            first = None if since is None else since - since % DAY_S
-            self._server.delete(PACKED, meter, before, first)
-        if self._days is not None:
-            self._days.forget(before, since)
+        try:
+            with self._lock:  # no day is packed meanwhile
+                for measurement in (READINGS, REVISIONS):
+                    self._server.delete(measurement, meter, before, since)
+                first = None if since is None else since - since % DAY_S
+                self._server.delete(PACKED, meter, before, first)
+        finally:  # a server that did not answer in time may have deleted all the same
+            if self._days is not None:
+                self._days.forget(before, since)
 
     def maintain(self, now: int) -> list[Fault]:
         """Packs days that are over and sums them up; the rest is the server's; see the port."""
