@@ -132,7 +132,7 @@ def influx_database(request: pytest.FixtureRequest) -> Callable[[], "InfluxServe
         url = request.getfixturevalue("influx_url")
         return lambda: InfluxV1(url, name)
     url, organisation, token = request.getfixturevalue("influx2_access")
-    return lambda: InfluxV2(url, name, organisation, token)
+    return lambda: InfluxV2(url, name, organisation, lambda: token)
 
 
 @pytest.fixture

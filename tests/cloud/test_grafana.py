@@ -64,7 +64,7 @@ def group() -> Group:
 
 @pytest.fixture(scope="module")
 def influx(influx_url: str) -> str:
-    store = InfluxStore(InfluxV1(influx_url, "grafana", None, None))
+    store = InfluxStore(InfluxV1(influx_url, "grafana"))
     store.write(group())
     store.close()
     return influx_url

@@ -1,5 +1,6 @@
 """InfluxDB beyond the contract: line protocol, errors, the 2.x interface."""
 
+import base64
 import secrets
 import threading
 import time
@@ -133,6 +134,9 @@ class Recorder(BaseHTTPRequestHandler):
         if self.path.startswith("/api/v2/buckets"):
             self._answer(201, b'{"id": "1", "name": "hesper", "retentionRules": []}')
             return
+        if self.path.startswith("/query"):
+            self._answer(200, b'{"results": []}')
+            return
         self._answer(self.status, b'{"message": "as you like"}' if self.status > 299 else b"")
 
     def do_GET(self) -> None:
@@ -164,7 +168,7 @@ def test_version_2_writes_ready_bytes_and_reads_influxql(
     recorder: tuple[str, type[Recorder]],
 ) -> None:
     url, heard = recorder
-    server = InfluxV2(url, "hesper", "00000000000000aa", "s3cret")
+    server = InfluxV2(url, "hesper", "00000000000000aa", lambda: "s3cret")
     server.prepare()
     server.write(b"readings v=1i 5", "s")
     assert [table.rows for table in server.query("SELECT v FROM readings")] == [[[1, 2]]]
@@ -180,6 +184,41 @@ def test_version_2_writes_ready_bytes_and_reads_influxql(
     heard.status = 400
     with pytest.raises(StoreRefused):
         server.write(b"rubbish", "s")
+    server.close()
+
+
+@pytest.mark.parametrize("kind", ["token_file", "password_file"])
+def test_a_token_or_password_that_changes_counts_at_once(
+    kind: str, recorder: tuple[str, type[Recorder]], tmp_path: Path
+) -> None:
+    url, heard = recorder
+    file = tmp_path / "secret"
+    file.write_text("before\n")
+    settings = InfluxSettings.model_validate({"url": url, "username": "hesper", kind: file})
+    server = influx_server(settings)
+    server.write(b"readings v=1i 5", "s")
+    file.write_text("after\n")
+    server.write(b"readings v=1i 5", "s")
+    list(server.query("SELECT v FROM readings"))
+    server.query_at_once("SELECT v FROM readings")
+    ledger = server.ledger()
+    list(ledger.query("SELECT v FROM readings"))
+    ledger.close()
+    server.prepare()
+    server.delete("readings", "M1")
+    if kind == "token_file":
+        before, after = "Token before", "Token after"
+    else:
+        before, after = (
+            "Basic " + base64.b64encode(f"hesper:{told}".encode()).decode()
+            for told in ("before", "after")
+        )
+    assert [told for _, _, told, _ in heard.seen] == [before] + [after] * (len(heard.seen) - 1)
+    file.unlink()
+    with pytest.raises(StoreUnavailable, match="secret"):
+        server.write(b"readings v=1i 5", "s")
+    with pytest.raises(FileNotFoundError):
+        influx_server(settings)
     server.close()
 
 

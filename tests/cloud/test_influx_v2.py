@@ -59,7 +59,7 @@ def test_ready_bytes_go_through_the_client_to_a_real_server(victoria_url: str) -
         None, (), (),
     )  # fmt: skip
     lines = octets_of(reading_lines(rows, [f"M {n}" for n in range(10)], Stamp(T0 * 1000, 1)))
-    server = InfluxV2(victoria_url, "hesper", "hesper", "no-token")
+    server = InfluxV2(victoria_url, "hesper", "hesper", lambda: "no-token")
     server.write(lines, "s")
     server.close()
     httpx.get(f"{victoria_url}/internal/force_flush", timeout=60.0).raise_for_status()
@@ -80,7 +80,7 @@ def test_ready_bytes_go_through_the_client_to_a_real_server(victoria_url: str) -
 
 @pytest.mark.integration
 def test_a_server_that_is_gone_is_unavailable() -> None:
-    server = InfluxV2("http://127.0.0.1:9", "hesper", "hesper", "no-token")
+    server = InfluxV2("http://127.0.0.1:9", "hesper", "hesper", lambda: "no-token")
     with pytest.raises(StoreUnavailable):
         server.write(b"readings v=1i 5", "s")
     server.close()
@@ -88,7 +88,7 @@ def test_a_server_that_is_gone_is_unavailable() -> None:
 
 def test_the_end_of_what_is_deleted_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server deletes both ends of a range: the reading at the end is the next household's."""
-    server = InfluxV2("http://127.0.0.1:9", "hesper", "hesper", "no-token")
+    server = InfluxV2("http://127.0.0.1:9", "hesper", "hesper", lambda: "no-token")
     delete = mock.Mock()
     monkeypatch.setattr(server._client, "delete_api", lambda: mock.Mock(delete=delete))
     server.delete("readings", "M1", T0, T0 - 900)

@@ -53,7 +53,9 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
             return DuckDbStore(tmp_path / "readings.duckdb")
         if request.param == "influx-2":
             url, organisation, token = request.getfixturevalue("influx2_access")
-            return InfluxStore(InfluxV2(url, database, organisation, token), feed_behind_s=0)
+            return InfluxStore(
+                InfluxV2(url, database, organisation, lambda: token), feed_behind_s=0
+            )
         server = InfluxV1(request.getfixturevalue("influx_url"), database)
         return InfluxStore(server, sole_writer=request.param == "influx", feed_behind_s=0)
 

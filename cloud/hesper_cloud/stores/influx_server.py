@@ -4,9 +4,10 @@
 to 3, so reads are the same for all; `influx_v2.InfluxV2` writes by the 2.x interface.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import httpx
@@ -16,6 +17,8 @@ import orjson
 from hesper_cloud.stores.port import StoreRefused, StoreUnavailable
 
 Precision = Literal["s", "ns"]
+Secret = Callable[[], str]
+"""Tells a password or token as it is now; asked for each request."""
 TIMEOUT_S = 30.0
 LEDGER = "-ledger"
 UNPACKED = {"Accept-Encoding": "identity"}  # else the server packs answers, which costs it a third
@@ -72,21 +75,47 @@ class InfluxServer(Protocol):
         ...
 
 
+def secret_in(file: Path) -> Secret:
+    """Returns what reads a file anew each time, so that a change counts without a restart.
+
+    Raises:
+        OSError: the file cannot be read; later that is `StoreUnavailable`, and tried again.
+    """
+    file.read_bytes()
+
+    def read() -> str:
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreUnavailable(f"what InfluxDB asks for is not in {file}: {error}") from error
+
+    return read
+
+
+class Account(httpx.Auth):
+    """A user of InfluxDB 1.x."""
+
+    def __init__(self, username: str, password: Secret) -> None:
+        self._username = username
+        self._password = password
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Adds who asks to a request."""
+        yield from httpx.BasicAuth(self._username, self._password()).auth_flow(request)
+
+
 class InfluxV1:
     """InfluxDB 1.x."""
 
-    def __init__(
-        self, url: str, database: str, username: str | None = None, password: str | None = None
-    ) -> None:
-        auth = (username, password or "") if username else None
-        self._account = (username, password)
+    def __init__(self, url: str, database: str, account: Account | None = None) -> None:
+        self._account = account
         self._url = url
         self._database = database
-        self._http = httpx.Client(base_url=url, auth=auth, timeout=TIMEOUT_S, headers=UNPACKED)
+        self._http = httpx.Client(base_url=url, auth=account, timeout=TIMEOUT_S, headers=UNPACKED)
 
     def ledger(self) -> "InfluxV1":
         """Returns the database beside this one, on the same server."""
-        return InfluxV1(self._url, self._database + LEDGER, *self._account)
+        return InfluxV1(self._url, self._database + LEDGER, self._account)
 
     def prepare(self, keep_days: int = 0, *, is_for_ever: bool = False) -> None:
         """Makes the database if it is missing; an existing retention is changed where asked."""

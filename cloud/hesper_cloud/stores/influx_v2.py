@@ -19,6 +19,7 @@ from hesper_cloud.stores.influx_server import (
     TIMEOUT_S,
     UNPACKED,
     Precision,
+    Secret,
     Table,
     escaped,
     refusal,
@@ -28,25 +29,35 @@ from hesper_cloud.stores.influx_server import (
 from hesper_cloud.stores.port import LATEST, StoreUnavailable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ADMISSION = "Authorization"
 _MOMENT = timedelta(microseconds=1)
 
 
 class InfluxV2:
     """InfluxDB 2.x; the bucket's name serves as the database's name for InfluxQL."""
 
-    def __init__(self, url: str, bucket: str, organisation: str, token: str) -> None:
+    def __init__(self, url: str, bucket: str, organisation: str, token: Secret) -> None:
         self._url, self._token = url, token
         self._bucket = bucket
         self._organisation = organisation
         self._client: Any = InfluxDBClient(  # the library has no types
-            url=url, token=token, org=organisation, timeout=int(TIMEOUT_S * 1000)
+            url=url, token="", org=organisation, timeout=int(TIMEOUT_S * 1000)
         )
         self._writer: Any = self._client.write_api(write_options=SYNCHRONOUS)
         self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Token {token}", **UNPACKED},
-            timeout=TIMEOUT_S,
+            base_url=url, auth=self._admitted, timeout=TIMEOUT_S, headers=UNPACKED
         )
+
+    def _admitted(self, request: httpx.Request) -> httpx.Request:
+        request.headers[_ADMISSION] = self._admission()
+        return request
+
+    def _admission(self) -> str:
+        return f"Token {self._token()}"
+
+    def _renew_admission(self) -> None:
+        """Tells the library the token as it is now."""
+        self._client.api_client.set_default_header(_ADMISSION, self._admission())
 
     def ledger(self) -> "InfluxV2":
         """Returns the bucket beside this one, on the same server."""
@@ -54,6 +65,7 @@ class InfluxV2:
 
     def prepare(self, keep_days: int = 0, *, is_for_ever: bool = False) -> None:
         """Makes the bucket if it is missing; an existing retention is changed where asked."""
+        self._renew_admission()
         rules = [{"type": "expire", "everySeconds": keep_days * 86_400}] if keep_days else []
         try:
             buckets = self._client.buckets_api()
@@ -76,6 +88,7 @@ class InfluxV2:
         since: int | None = None,
     ) -> None:
         """Removes points through the delete interface; InfluxQL has no DELETE in 2.x."""
+        self._renew_admission()
         predicate = f'_measurement="{measurement}"'
         if meter is not None:
             predicate += f' AND meter="{escaped(meter)}"'
@@ -91,6 +104,7 @@ class InfluxV2:
 
     def write(self, lines: bytes, precision: Precision) -> None:
         """Writes line protocol; the server answers after its log is on disk."""
+        self._renew_admission()
         try:
             self._writer.write(bucket=self._bucket, record=lines, write_precision=precision)
         except ApiException as error:

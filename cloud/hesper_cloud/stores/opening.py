@@ -77,18 +77,23 @@ def open_named(place: str, *, is_there: bool = False) -> ReadingStore:
 
 
 def influx_server(settings: InfluxSettings) -> "InfluxServer":
-    """Returns the way to speak to a server: 2.x with a token, else 1.x."""
-    from hesper_cloud.stores.influx_server import InfluxV1
+    """Returns the way to speak to a server: 2.x with a token, else 1.x.
+
+    Raises:
+        OSError: the token or password cannot be read.
+    """
+    from hesper_cloud.stores.influx_server import Account, InfluxV1, secret_in
 
     if settings.token_file is not None:
         from hesper_cloud.stores.influx_v2 import InfluxV2
 
-        token = settings.token_file.read_text(encoding="utf-8").strip()
+        token = secret_in(settings.token_file)
         return InfluxV2(settings.url, settings.database, settings.organisation, token)
-    password = None
-    if settings.password_file is not None:
-        password = settings.password_file.read_text(encoding="utf-8").strip()
-    return InfluxV1(settings.url, settings.database, settings.username, password)
+    account = None
+    if settings.username:
+        file = settings.password_file
+        account = Account(settings.username, secret_in(file) if file else str)
+    return InfluxV1(settings.url, settings.database, account)
 
 
 def initialise(settings: Settings) -> str:
