@@ -147,6 +147,22 @@ def test_who_commissions_makes_room_and_what_was_set_aside_is_taken_then(house: 
         assert session.scalars(select(DeadLetter.replayed_at)).one() is not None
 
 
+def test_of_what_was_set_aside_a_new_try_takes_what_there_is_room_for(house: House) -> None:
+    house.take("N1", "N2", "N3")
+    house.take("N4", "N5")
+    house.commission("N4")
+    house.clock.now += 5
+    for _ in range(2):
+        house.replay()
+        assert (house.stored("N4"), house.stored("N5")) == (1, 0)
+        (reason,) = house.reasons()  # the letter stays, for the rest
+        assert reason.startswith("again: names 1 meters beyond 3")
+    house.commission("N5")
+    house.clock.now += 5
+    house.replay()
+    assert (house.stored("N4"), house.stored("N5")) == (1, 1)
+
+
 def test_small_batches_that_are_decoded_together_are_told_apart(house: House) -> None:
     told = [("gw-1", (f"N{number}",)) for number in range(5)]
     assert house.take_all(told) == ["stored"] * 3 + ["rejected"] * 2

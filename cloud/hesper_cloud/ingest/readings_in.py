@@ -128,12 +128,20 @@ class ReadingsIn:
 
         Raises:
             StoreRefused: the store can never hold it.
+            TooManyNames: there is no room for some of its meters; the others are stored.
             Refused: neither can it any of its rows.
         """
         if not any(in_time(block).any() for block in decoded.blocks):
             raise Refused(OUT_OF_TIME)
         aftermath = Aftermath(self.judges, self.followers)
-        self._write_together([decoded], [], aftermath)
+        try:
+            self._write_together([decoded], [], aftermath)
+        except TooManyNames as refusal:
+            within = _within(decoded, refusal.of[decoded.message.gateway])
+            if _has_rows(within):
+                self._write_together([within], [], aftermath)
+                aftermath.tell()
+            raise
         aftermath.tell()
 
     def _reject(self, message: Message, reason: str, settled: list[Settled]) -> None:
@@ -223,13 +231,13 @@ class ReadingsIn:
                 rest.append(each)
                 continue
             whole = each if each.shared is None else decode(each.message)
-            blocks = tuple(without_meters(block, beyond) for block in whole.blocks)
-            if not any(block.row_count for block in blocks):
+            within = _within(whole, beyond)
+            if not _has_rows(within):
                 self._reject(each.message, str(refusal), settled)
                 continue
-            if blocks != whole.blocks:
+            if within.blocks != whole.blocks:
                 self._aside.keep(each.message.topic, each.message.payload, str(refusal))
-            rest.append(whole._replace(blocks=blocks))
+            rest.append(within)
         if rest:
             self._write(rest, settled, aftermath)
 
@@ -316,3 +324,12 @@ class ReadingsIn:
         metrics.READINGS.labels("duplicate").inc(written.duplicate)
         metrics.READINGS.labels("conflicting").inc(written.conflicting)
         metrics.GROUP_READINGS.observe(written.new + written.duplicate + written.conflicting)
+
+
+def _within(whole: Decoded, beyond: frozenset[str]) -> Decoded:
+    """Returns a message without the meters for which there is no room."""
+    return whole._replace(blocks=tuple(without_meters(block, beyond) for block in whole.blocks))
+
+
+def _has_rows(decoded: Decoded) -> bool:
+    return any(block.row_count for block in decoded.blocks)
