@@ -10,6 +10,7 @@ from hesper_cloud.ingest.events_in import EventRows
 from hesper_cloud.ingest.grouping import Grouping
 from hesper_cloud.ingest.inbox import Inbox
 from hesper_cloud.ingest.message import Delivery, Message
+from hesper_cloud.ingest.names import Names
 from hesper_cloud.ingest.results_in import ResultRows
 from hesper_cloud.ingest.validate import judged
 from hesper_cloud.latest import LatestValues
@@ -72,7 +73,7 @@ def test_any_octets_give_blocks_or_a_reason(octets: bytes) -> None:
     settle(batch.prefix(Kind.READINGS, Encoding.COLUMNS, EPOCH, 1) + octets)
     settle(b"{" + octets)
     for rows, kind, encoding in (
-        (EventRows(), Kind.EVENTS, Encoding.JSON),
+        (EventRows(Names(1, lambda _: (), lambda: 0.0)), Kind.EVENTS, Encoding.JSON),
         (ResultRows(), Kind.RESULTS, Encoding.SIGNED_JSON),
     ):
         with suppress(Refused):

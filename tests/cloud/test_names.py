@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hand_clock import HandClock
 from hesper_cloud.db import migrate, registry
+from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter, Meter
 from hesper_cloud.ingest.contacts import Contacts
@@ -76,6 +77,25 @@ class House:
         self.contacts.flush(at_once=True)
         verdicts = {each.batch.sequence: each.verdict for each in settled}
         return [verdicts[number] for number in sorted(verdicts)]
+
+    def tell(self, code: str, *meters: str, gateway: str = "gw-1") -> str:
+        """Takes a message in with an event of each meter; returns the verdict of its receipt."""
+        self.sequence += 1
+        at = datetime.now(UTC)
+        told = tuple(
+            Event(id=f"{self.sequence}/{meter}", code=code, occurred_at=at, meter=meter)
+            for meter in meters
+        )
+        payload = events.to_payload(EventList(told), EPOCH, self.sequence)
+        topic, delivery = TOPICS.up(gateway, Kind.EVENTS), Delivery(1, 1, 1)
+        came = Message(topic, gateway, Kind.EVENTS, payload, delivery, 0.0, time.time())
+        return self.intakes.events.store([came])[0].verdict
+
+    def alerts(self, *gateways: str | None) -> set[tuple[str, str | None]]:
+        """Returns rules and meters of the alerts that name one of the gateways, or none."""
+        with reading(self.engine) as session:
+            query = select(Alert.rule, Alert.meter, Alert.gateway)
+            return {(rule, meter) for rule, meter, of in session.execute(query) if of in gateways}
 
     def stored(self, meter: str) -> int:
         return len(self.store.readings(meter, None, 0, T0 + 10**6, 100))
@@ -189,14 +209,29 @@ def test_meters_of_other_gateways_count(house: House) -> None:
 
 
 def test_meters_that_only_identify_themselves_count(house: House) -> None:
-    at = datetime.now(UTC)
-    told = tuple(
-        Event(id=f"e{n}", code="meter.identified", occurred_at=at, meter=f"N{n}") for n in range(5)
-    )
-    payload = events.to_payload(EventList(told), EPOCH, 1)
-    topic = TOPICS.up("gw-1", Kind.EVENTS)
-    came = Message(topic, "gw-1", Kind.EVENTS, payload, Delivery(1, 1, 1), 0.0, time.time())
-    assert house.intakes.events.store([came])[0].verdict == "stored"
+    assert house.tell("meter.identified", *(f"N{n}" for n in range(5))) == "stored"
     with reading(house.engine) as session:
         assert session.scalars(select(Meter.id).order_by(Meter.id)).all() == ["N0", "N1", "N2"]
         assert len(session.scalars(select(registry.Event.id)).all()) == 5
+
+
+def test_events_of_meters_beyond_the_bound_are_stored_and_nothing_is_concluded(
+    house: House,
+) -> None:
+    house.commission("C1", "C2", "C3", "C4")
+    house.restart()
+    opened = "tamper.cover_opened"
+    assert house.tell(opened, *(f"N{n}" for n in range(5)), "C1") == "stored"
+    named = {("tamper.cover", "N0"), ("tamper.cover", "N1"), ("tamper.cover", "N2")}
+    told = {*named, ("tamper.cover", "C1"), ("tamper.too_many_meters", None)}
+    assert house.alerts("gw-1", None) == told
+    assert house.tell(opened, "N5", "N6", "C2") == "stored"
+    assert house.alerts("gw-1", None) == {*told, ("tamper.cover", "C2")}
+    assert house.tell("power.noise", *(f"C{n}" for n in range(1, 5)), gateway="gw-2") == "stored"
+    planted = {("tamper.foreign_gateway", f"C{n}") for n in range(1, 4)}
+    assert house.alerts("gw-2") == {*planted, ("tamper.too_many_meters", None)}
+    house.commission("N5")
+    house.tell(opened, "N5")
+    assert ("tamper.cover", "N5") in house.alerts(None)
+    with reading(house.engine) as session:
+        assert len(session.scalars(select(registry.Event.id)).all()) == 14

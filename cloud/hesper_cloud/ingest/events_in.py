@@ -5,6 +5,10 @@ whatever it says. An event of a meter that the registry puts behind another gate
 mark, and nothing is concluded from it (`Event.is_own`): no rule's alert, no loss of power or its
 end. Who must hear of it all the same is told apart from the others.
 
+How many meters that are not behind it a sender may name is bounded (`names`), for each may become
+an alert, a loss of power, a row of the registry. What it tells of one too many is stored, too, and
+nothing is concluded from it but that its sender says so.
+
 Nor may a gateway swallow what another one tells by using its id first: what comes under an id that
 another gateway took, for something else or for a meter that was not its own, is stored under one
 that no message can take.
@@ -27,6 +31,7 @@ from hesper_cloud.db import registry
 from hesper_cloud.db.engines import batched
 from hesper_cloud.events.catalogue import group_of
 from hesper_cloud.ingest.message import Message
+from hesper_cloud.ingest.names import Names
 from hesper_cloud.ingest.seen import insert_all_new
 
 MAX_ID = 128
@@ -42,12 +47,21 @@ class EventRows:
 
     `followers` are called inside the transaction with the gateway and every event that is new, so
     that what they conclude is committed with it; `of_foreign` instead of them where the meter is
-    behind another gateway.
+    behind another gateway, and `of_beyond` where there is no room for the meter's name, once for
+    all such events of a message.
     """
 
-    def __init__(self, followers: Iterable[Told] = (), of_foreign: Iterable[Told] = ()) -> None:
+    def __init__(
+        self,
+        names: Names,
+        followers: Iterable[Told] = (),
+        of_foreign: Iterable[Told] = (),
+        of_beyond: Iterable[Told] = (),
+    ) -> None:
         self.followers = list(followers)
+        self._names = names
         self._of_foreign = tuple(of_foreign)
+        self._of_beyond = tuple(of_beyond)
 
     def decode(self, message: Message) -> events.EventList:
         """Takes a payload apart; raises Refused."""
@@ -66,30 +80,38 @@ class EventRows:
         first: dict[str, Event] = {}
         for event in decoded.events:
             first.setdefault(event.id, event)
-        foreign = _foreign(session, message.gateway, first.values())
+        meters = {event.meter for event in first.values() if event.meter is not None}
+        owners = _owners(session, meters)
+        foreign = {meter for meter, owner in owners.items() if owner not in {None, message.gateway}}
+        beyond = self._names.beyond(message.gateway, sorted(foreign | meters - owners.keys()))
         rows = {
             event.id: _row(event, message.gateway, stored_at, is_foreign=event.meter in foreign)
             for event in first.values()
         }
         new = _inserted(session, rows)
+        unheard = []
         for event in first.values():
-            if event.id in new:
-                metrics.EVENTS.inc()
-                metrics.EVENTS_BY_GROUP.labels(group_of(event.code)).inc()
-                for told in self._of_foreign if event.meter in foreign else self.followers:
-                    told(session, message.gateway, event)
+            if event.id not in new:
+                continue
+            metrics.EVENTS.inc()
+            metrics.EVENTS_BY_GROUP.labels(group_of(event.code)).inc()
+            if event.meter in beyond:
+                unheard.append(event)
+                continue
+            for told in self._of_foreign if event.meter in foreign else self.followers:
+                told(session, message.gateway, event)
+        for event in unheard[:1]:
+            for told in self._of_beyond:
+                told(session, message.gateway, event)
 
 
-def _foreign(session: Session, gateway: str, told: Iterable[Event]) -> set[str | None]:
-    """Returns the meters of events that the registry puts behind another gateway."""
-    meters = sorted({event.meter for event in told if event.meter is not None})
-    other = registry.Meter.gateway_id != gateway
+def _owners(session: Session, meters: Iterable[str]) -> dict[str, str | None]:
+    """Returns behind which gateway the registry puts those of the meters that it knows."""
+    columns = select(registry.Meter.id, registry.Meter.gateway_id)
     return {
-        meter
-        for some in batched(meters)
-        for meter in session.scalars(
-            select(registry.Meter.id).where(registry.Meter.id.in_(some), other)
-        )
+        meter: gateway
+        for some in batched(sorted(meters))
+        for meter, gateway in session.execute(columns.where(registry.Meter.id.in_(some)))
     }
 
 

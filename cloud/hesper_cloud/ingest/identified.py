@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from hesper_cloud.assets.arrivals import meters_heard
 from hesper_cloud.db.registry import Meter, MeterProfile
 from hesper_cloud.ingest.contacts import ensure_meter
-from hesper_cloud.ingest.names import Names
 from hesper_cloud.ingest.seen import insert_new
 from hesper_cloud.quantities import LOAD_PROFILE
 
@@ -17,21 +16,6 @@ _LOGICAL_NAME = re.compile(r"\d{1,3}(\.\d{1,3}){5}")
 _TEXTS = ("logical_device_name", "model", "firmware", "template")
 _MAX_TEXT = 200
 _MAX_PERIOD_S = 86_400 * 31
-
-
-class Identified:
-    """Follows new events; enters meters for which their sender has room."""
-
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    def event_stored(self, session: Session, gateway: str, event: Event) -> None:
-        """Does as the function, unless the sender named too many meters already."""
-        if event.code != CODE or event.meter is None:
-            return
-        is_known = session.get(Meter, event.meter) is not None
-        if is_known or not self._names.beyond(gateway, (event.meter,)):
-            event_stored(session, gateway, event)
 
 
 def event_stored(session: Session, gateway: str, event: Event) -> None:

@@ -11,10 +11,10 @@ from hesper_contracts.events import EventList
 from hesper_contracts.topics import Topics
 from sqlalchemy import Engine
 
+from hesper_cloud.ingest import identified
 from hesper_cloud.ingest.adoption import Adoption
 from hesper_cloud.ingest.dead_letters import DeadLetters
 from hesper_cloud.ingest.events_in import EventRows, Told
-from hesper_cloud.ingest.identified import Identified
 from hesper_cloud.ingest.owners import Owners
 from hesper_cloud.ingest.readings_in import ReadingsIn
 from hesper_cloud.ingest.registry_in import RegistryIn
@@ -96,8 +96,10 @@ class Intakes:
         tamper = TamperRule(alerts)
         owners = Owners(engine, alerts, most_names=most_names)
         event_rows = EventRows(
-            (Identified(owners.names).event_stored, tamper.event_stored),
+            owners.names,
+            (identified.event_stored, tamper.event_stored),
             of_foreign=(owners.foreign_stored, tamper.foreign_stored),
+            of_beyond=(owners.beyond_stored,),
         )
         readings = ReadingsIn(store, latest, dead_letters, alerts, owners, stop)
         return cls(

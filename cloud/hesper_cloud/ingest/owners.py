@@ -39,6 +39,7 @@ from hesper_cloud.stores.port import Block, Flags
 from hesper_cloud.worded import worded
 
 RULE = f"{AREA}foreign_gateway"
+BEYOND_RULE = f"{AREA}too_many_meters"
 log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 5.0
 _LOOK_UP_S = 300.0
@@ -238,6 +239,19 @@ class Owners:
         )
         subject = Subject(RULE, meter=event.meter, gateway=gateway)
         self._alerts.raise_(subject, "critical", text, session=session)
+
+    def beyond_stored(self, session: Session, gateway: str, event: Event) -> None:
+        """Alarms: a gateway tells events of more meters than it may name."""
+        text = worded(
+            "Gateway {gateway} tells events of more than {most} meters that are not commissioned "
+            "behind it, among them {meter}: nothing is concluded from what is beyond.",
+            gateway=gateway,
+            most=self.names.most,
+            meter=event.meter,
+        )
+        self._alerts.raise_(
+            Subject(BEYOND_RULE, gateway=gateway), "critical", text, session=session
+        )
 
 
 def _is_settled() -> ColumnElement[bool]:
