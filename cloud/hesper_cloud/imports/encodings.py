@@ -1,6 +1,7 @@
 """Which encoding a file is in: by its mark, by what can be read, or told."""
 
 import codecs
+import re
 from typing import Literal
 
 from hesper_cloud.imports.problems import NotASheet
@@ -14,6 +15,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # octets, as `surrogateescape` shows them
+_BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 _LOOKED_AT = 4096
 _MANY = 0.3
 
@@ -22,7 +25,9 @@ def decoded(octets: bytes, told: Encoding | None) -> tuple[str, str]:
     """Returns the text of a file and the encoding that it is in.
 
     UTF-8 and UTF-16 are known by their mark, or by what they look like; whatever else is neither is
-    taken for Windows-1252, which spreadsheets in the west write, unless another one is told.
+    taken for Windows-1252, which spreadsheets in the west write, unless another one is told. A file
+    that is UTF-8 but for some octets (two that were joined, one that was cut) is not: each name in
+    it would be spoilt, and nobody told.
 
     Raises:
         NotASheet: it cannot be read so.
@@ -53,8 +58,6 @@ def _found(octets: bytes) -> str:
     for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
         if zeros and zeros.count(0) > _MANY * len(zeros):
             return name
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return "windows-1252"
-    return "utf-8"
+    text = octets.decode("utf-8", "surrogateescape")
+    is_utf_8 = not _NOT_UTF_8.search(text) or _BEYOND_ASCII.search(text)
+    return "utf-8" if is_utf_8 else "windows-1252"

@@ -20,6 +20,7 @@ _APN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _AS_TEXT = later(
     "the spreadsheet shortened this number: format the column as text and fill it in again"
 )
+_SEPARATORS = frozenset(",;|")
 _LARGEST_PORT = 65_535
 
 
@@ -47,13 +48,16 @@ def key(longest: int) -> Read:
 
 
 def meter(value: str, _habits: Habits) -> str:
-    """Reads the serial number of a meter."""
+    """Reads the serial number of a meter; a row with other separators than its file is none."""
     if _SHORTENED.fullmatch(value):
         raise Bad("shortened_number", _AS_TEXT)
     try:
+        if not _SEPARATORS.isdisjoint(value):
+            raise Refused("it is more than one cell")
         return meter_id(value)
     except Refused:
-        raise Bad("not_a_meter", "a serial number: 1 to 32 letters, digits and signs") from None
+        advice = "a serial number: 1 to 32 letters, digits and signs, no comma, semicolon or bar"
+        raise Bad("not_a_meter", advice) from None
 
 
 def gateway(value: str, _habits: Habits) -> str:

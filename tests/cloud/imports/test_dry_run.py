@@ -49,6 +49,7 @@ def test_a_good_row_is_good_and_changes_nothing(house: Any, kind: Any) -> None:
         ("customers", 8, "T9", "tariffPlan", "unknown_tariff"),
         ("customers", 9, "03/04/2026", "connectionDate", "ambiguous_date"),
         ("meters", 0, "two words", "meterNumber", "not_a_meter"),
+        ("meters", 0, "M-9;gw-1;;", "meterNumber", "not_a_meter"),
         ("meters", 0, "KNOWN1", "meterNumber", "known_already"),
         ("meters", 1, "Bad Name", "concentratorId", "not_a_gateway"),
         ("meters", 1, "gw-9", "concentratorId", "unknown_gateway"),

@@ -62,7 +62,13 @@ def test_encodings_of_spreadsheets_are_found_or_told(codec: str, told: Any, foun
 
 @pytest.mark.parametrize(
     ("octets", "told"),
-    [(b"customerName\x00", None), (b"\x81\x8d", None), (b"M\xfcller", "utf-8")],
+    [
+        (b"customerName\x00", None),
+        (b"\x81\x8d", None),
+        (b"M\xfcller", "utf-8"),
+        ("Jürgen Müller\n".encode() + "Jürgen Müller\n".encode("windows-1252"), None),
+        ("Jürgen Müller".encode()[:-5], None),
+    ],
 )
 def test_what_is_no_text_says_what_to_do(octets: bytes, told: Any) -> None:
     with pytest.raises(NotASheet, match="CSV UTF-8"):
