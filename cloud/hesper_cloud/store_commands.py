@@ -39,6 +39,8 @@ def copy(
     from hesper_cloud.stores import copying  # heavy: the authority starts without
     from hesper_cloud.stores.opening import open_named
 
+    if target.endswith(".toml"):
+        _require_idle(Settings.load(Path(target)))
     stores = [open_named(source, is_there=True), open_named(target)]
     progress = copying.Progress(progress_file)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
@@ -62,3 +64,22 @@ def copy(
             f"{copied.readings} readings, {copied.revisions} of them revisions, the same in both "
             f"(SHA-256 sum {copied.sha256[:16]}…)"
         )
+
+
+def _require_idle(settings: Settings) -> None:
+    """Refuses to write the InfluxDB of a head end that runs, and counts on being alone there.
+
+    The sums and packed days that it keeps would not know what was copied. That it runs is known by
+    its energy book; the embedded store is refused by itself.
+    """
+    from hesper_cloud.aggregates.book import EnergyBook  # heavy: the authority starts without
+    from hesper_cloud.stores.opening import is_ours_alone
+    from hesper_cloud.stores.port import StoreInUse
+
+    if is_ours_alone(settings.store) and settings.energy_file.exists():
+        try:
+            EnergyBook(settings.energy_file).close()
+        except StoreInUse as error:
+            raise StoreInUse(
+                f"the head end runs that writes the target; stop it: {error}"
+            ) from None

@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,15 @@ from hesper_cloud.stores import copying
 from hesper_cloud.stores.copying import Content, CopyDiffers, Progress
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.opening import initialise, open_named
-from hesper_cloud.stores.port import Block, Group, Quantity, Reading, StoreUnavailable, Written
+from hesper_cloud.stores.port import (
+    Block,
+    Group,
+    Quantity,
+    Reading,
+    StoreInUse,
+    StoreUnavailable,
+    Written,
+)
 from typer.testing import CliRunner
 
 DAY = 86_400
@@ -128,6 +138,26 @@ def test_a_source_that_is_not_there_is_no_empty_store(
         ended = CliRunner().invoke(cli.app, ["store", "copy", source, "back.duckdb"])
         assert isinstance(ended.exception, FileNotFoundError)
     assert not list(tmp_path.rglob("*.duckdb"))
+
+
+def test_the_influxdb_of_a_head_end_that_runs_is_no_target(
+    full: DuckDbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.close()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cloud.toml").write_text(
+        'state = "state"\n[store]\nkind = "influx"\ninflux = {url = "http://127.0.0.1:9"}\n'
+    )
+    (tmp_path / "state").mkdir()
+    held = "import duckdb; book = duckdb.connect('state/energy.duckdb'); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as head_end:
+        assert head_end.stdout is not None
+        head_end.stdout.readline()
+        ended = CliRunner().invoke(cli.app, ["store", "copy", "full.duckdb", "cloud.toml"])
+        head_end.kill()
+    assert isinstance(ended.exception, StoreInUse)
 
 
 @pytest.mark.integration
