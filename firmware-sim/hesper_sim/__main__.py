@@ -1,5 +1,5 @@
 """`python -m hesper_sim`: the same as `hesper-sim`."""
 
-from hesper_sim.cli import main
+import hesper_commands
 
-main()
+hesper_commands.sim()

@@ -1,5 +1,5 @@
 """`python -m hesper_gateway` is `hesper-gateway`."""
 
-from hesper_gateway.cli import main
+import hesper_commands
 
-main()
+hesper_commands.gateway()

@@ -1,5 +1,5 @@
 """``python -m hesper_lab``."""
 
-from hesper_lab.cli import main
+import hesper_commands
 
-main()
+hesper_commands.lab()

@@ -1,8 +1,11 @@
 """What a command starts without: who waits for it is at a meter, often on a small machine."""
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import hesper_commands
 import pytest
 
 WITHOUT = {
@@ -19,3 +22,62 @@ def test_a_command_starts_without_what_few_uses_of_it_need(module):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert WITHOUT[module] & set(ended.stdout.split()) == set()
+
+
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
+sys.path.insert(0, sys.argv[1])
+import hesper_commands
+hesper_commands.start("hesper-late", "late")
+"""
+IN_ITS_IMPORTS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+"""What a person does who typed the wrong thing."""
+FULL = Path("/dev/full")
+
+
+def started(program, *words, stdout=subprocess.PIPE):
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_ctrl_c_in_the_midst_of_imports_shows_no_traceback(tmp_path):
+    (tmp_path / "late.py").write_text(IN_ITS_IMPORTS + "def main(): print('came to it')\n")
+    ended = started(INTERRUPTED, str(tmp_path))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_is_the_commands_own_once_it_runs(tmp_path):
+    told = "def main():\n  try: os.kill(os.getpid(), signal.SIGINT)\n"
+    told += "  except KeyboardInterrupt: print('stopped in order')\n"
+    (tmp_path / "late.py").write_text("import os, signal\n" + told)
+    ended = started(INTERRUPTED, str(tmp_path))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped in order\n", "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("dlms", ["explain", "--json", "C001C100030100010800FF0200"]),
+        ("gateway", ["template", "list"]),
+        ("cloud", ["--help"]),
+        ("sim", ["faults"]),
+        ("lab", ["--help"]),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(command, words):
+    with FULL.open("w") as full:
+        program = f"import hesper_commands; hesper_commands.{command}()"
+        ended = started(program, *words, stdout=full)
+    assert ended.returncode in {1, 2}
+    assert ended.stderr == f"hesper-{command}: [Errno 28] No space left on device\n"
+
+
+def test_every_command_of_the_project_starts_so(project):
+    places = project["project"]["scripts"]
+    assert places == {f"hesper-{each}": f"hesper_commands:{each}" for each in
+                      ("dlms", "gateway", "cloud", "sim", "lab")}  # fmt: skip
+    assert all(callable(getattr(hesper_commands, place.split(":")[1])) for place in places.values())

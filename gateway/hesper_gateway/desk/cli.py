@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 nothing decoded or the meter refused, 2 wrong usage.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -45,15 +44,9 @@ def main() -> None:
                 f"try: {tried}", markup=False
             )
         sys.exit(1)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:  # a file or our output: the disk is full, for one
-        _say("failed:", error)
-        sys.exit(1)
 
 
-def _say(what: str, error: DlmsError | OSError) -> None:
+def _say(what: str, error: DlmsError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[red]{what}[/]", end=" ")
     console.print(str(error), markup=False)
