@@ -31,6 +31,7 @@ _PUBLIC = 16
 _COUNTER_CLASS, _VALUE = 1, 2
 _MOST_SKIPPED = 1 << 16
 _FRAMING = re.compile("[5-8][NEO][12]")
+_HDLC_FRAMING = "8N1"
 _DEVICE_NAME = CosemAttribute(1, obis.LOGICAL_DEVICE_NAME, 2)
 
 
@@ -72,8 +73,10 @@ def desk(
 
 def _check_way(connection: Connection) -> None:
     """Raise LocalError where the options contradict each other, before anything is sent."""
-    if (connection.host is None) == (connection.serial is None):
+    if connection.host is None and connection.serial is None:
         raise LocalError("say where the meter is: --host ADDRESS or --serial PORT")
+    if connection.host is not None and connection.serial is not None:
+        raise LocalError("--host or --serial, not both: a meter is reached in one way")
     if connection.mode_e and connection.serial is None:
         raise LocalError("mode E signs on at an optical head: --serial PORT")
     if connection.udp and (connection.serial is not None or connection.over_hdlc):
@@ -174,9 +177,8 @@ def _link(connection: Connection, settings: AssociationSettings, repeats: bool) 
 
 def _open(connection: Connection) -> Port:
     if connection.serial is not None:
-        return SerialPort(
-            connection.serial, connection.baudrate, connection.framing, connection.timeout
-        )
+        framing = _HDLC_FRAMING if connection.mode_e else connection.framing  # it sets its own
+        return SerialPort(connection.serial, connection.baudrate, framing, connection.timeout)
     if connection.host is not None and connection.udp:
         return UdpPort(connection.host, connection.port, connection.timeout)
     return TcpPort(str(connection.host), connection.port, connection.timeout)

@@ -20,6 +20,8 @@ from hesper_dlms.wrapper import datagrams
 Result = TypeVar("Result")
 Trace = Callable[[str, bytes], None]
 """Is told each direction (`"->"` to the meter, `"<-"` from it) and the octets."""
+_SERIAL_ERRORS = (OSError, ValueError, termios.error)
+"""What pyserial lets through: the last is no OSError."""
 
 
 class Port(Protocol):
@@ -142,7 +144,7 @@ class SerialPort:
                 stopbits=int(framing[2]),
                 timeout=silence_s,
             )
-        except (OSError, ValueError) as error:
+        except _SERIAL_ERRORS as error:
             raise LinkError(f"{path} cannot be opened: {error}") from error
 
     def sign_on(self, steps: SignOn, trace: Trace | None = None) -> Identification:
@@ -156,12 +158,11 @@ class SerialPort:
             while True:
                 step = steps.send(self._carry_out(step, trace))
         except StopIteration as end:
+            self._serial.timeout = self._silence_s
             meter: Identification = end.value
             return meter
-        except (OSError, ValueError, termios.error) as error:
+        except _SERIAL_ERRORS as error:
             raise LinkError(f"the serial port failed: {error}") from error
-        finally:
-            self._serial.timeout = self._silence_s
 
     def _carry_out(self, step: Step, trace: Trace | None) -> bytes:
         if step.line != self.line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -56,10 +57,28 @@ def test_a_meter_that_takes_another_address_is_silent(
         port.close()
 
 
+@pytest.mark.parametrize("line", [[], ["--framing", "7E1"]], ids=str)
 def test_the_command_signs_on(
-    bench: Any, run: Callable[..., Any], optical_meter: Callable[..., Any]
+    bench: Any, run: Callable[..., Any], optical_meter: Callable[..., Any], line: list[str]
 ) -> None:
-    path = str(optical_meter().path)
-    done = run("read", "--serial", path, "--mode-e", "--server", "1", "--json", "3:1.0.1.8.0.255:2")
+    way = ["--serial", str(optical_meter().path), "--mode-e", "--server", "1", *line]
+    done = run("read", *way, "--json", "3:1.0.1.8.0.255:2")
     assert done.returncode == 0, done.stderr
     assert "1234567" in json.dumps(json.loads(done.stdout))
+
+
+def test_an_adapter_that_is_pulled_out_is_a_broken_link(
+    optical_meter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = SerialPort(str(optical_meter().path), 9600, "8N1", 0.05)
+
+    def gone(*_words: Any) -> None:
+        raise termios.error(5, "Input/output error")
+
+    try:
+        monkeypatch.setattr(termios, "tcsetattr", gone)
+        with pytest.raises(LinkError, match="Input/output error"):
+            port.sign_on(sign_on())
+    finally:
+        monkeypatch.undo()
+        port.close()
