@@ -146,6 +146,24 @@ def test_texts_in_a_profile_are_shown_as_they_are(
     assert "2026-01-01 10:00:00Z TARIFF[/x]" in shown
 
 
+def test_an_empty_profile_says_so_and_how_to_ask_for_other_rows(
+    run: Run, meter: Any, tcp_meter: Callable[..., Any]
+) -> None:
+    profile_of(meter)
+    for number, value in ((2, axdr.array()), (4, axdr.double_long_unsigned(0))):
+        where = apdu.CosemAttribute(7, obis.LOAD_PROFILE_1, number)
+        meter.values[where] = axdr.encode(value)
+    asked = ["profile", *way(tcp_meter(meter.server)), "1.0.99.1.0.255"]
+    span = ["--from", "2026-01-01", "--to", "2026-01-02"]
+    done = run(*asked, *span)
+    assert done.returncode == 0
+    assert "no rows from 2026-01-01 00:00:00 to 2026-01-02 00:00:00 (UTC)" in done.stderr
+    assert "--entries 1-10" in done.stderr
+    assert "every 0 s" not in done.stdout
+    assert "no rows of these numbers" in run(*asked, "--entries", "5-6").stderr
+    assert json.loads(run(*asked, *span, "--json").stdout)["rows"] == []
+
+
 def test_no_figure_of_a_profile_is_cut(run: Run, meter: Any, tcp_meter: Callable[..., Any]) -> None:
     """A pipe is 80 columns wide, as rich sees it."""
     registers = [apdu.CosemAttribute(3, obis.parse(f"1.0.{n}.8.0.255"), 2) for n in range(2, 10)]

@@ -105,13 +105,21 @@ def profile(
         print_json(rows.to_json())
         return
     period_s = rows.profile.shape.capture_period_s
-    title = f"{logical_name}, every {period_s} s"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    how = f"every {period_s} s" if period_s else "no fixed period"
+    table = Table(
+        title=f"{logical_name}, {how}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for heading in rows.headings():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_text():
         add_row(table, row)
     print_whole(table)
+    if not rows.profile.captured_at:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(_no_rows(wanted))
 
 
 @connected
@@ -161,6 +169,15 @@ def _wanted(from_: datetime | None, to: datetime | None, entries: str | None) ->
     if start > end:
         raise LocalError(f"no rows lie from {start:%F %T} to {end:%F %T} (UTC): it ends before")
     return RangeSelector(CosemDateTime.from_datetime(start), CosemDateTime.from_datetime(end))
+
+
+def _no_rows(wanted: desk_meter.Wanted) -> str:
+    """Say what was asked for in vain, and how to ask for other rows."""
+    if isinstance(wanted, RangeSelector):
+        start, end = wanted.from_.local(), wanted.to.local()
+        lay = f"no rows from {start:%F %T} to {end:%F %T} (UTC); "
+        return lay + "others: --from and --to, or the first ten: --entries 1-10"
+    return "no rows of these numbers; those of a time: --from and --to"
 
 
 def _zone(named: str) -> ZoneInfo:
