@@ -98,7 +98,7 @@ def discover(
     except ConfigError as error:
         give_up(error, 2)
     except DatabaseInUse:
-        advice = "stop it first: sudo systemctl stop hesper-gateway; start it afterwards"
+        advice = "stop it first: Ctrl-C in its terminal, or sudo systemctl stop hesper-gateway"
         give_up(LineInUse(f"the agent runs and holds line {line}; nothing was sent; {advice}"), 3)
     except (DatabaseError, LineInUse, LineDown) as error:
         give_up(error, 3)

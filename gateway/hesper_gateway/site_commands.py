@@ -44,13 +44,16 @@ def commission(
     if as_json:
         asyncio.run(walk(config, meter, wait, steps.append))
     else:
-        with Live(console=Console(), auto_refresh=False) as live:
+        console = Console()
+        with Live(console=console, auto_refresh=False) as live:
 
             def tell(step: Step) -> None:
                 steps.append(step)
                 live.update(_table(meter, steps), refresh=True)
 
             asyncio.run(walk(config, meter, wait, tell))
+        if not console.is_terminal:
+            console.line()  # where nothing is drawn anew, the last line is left open
     passed = all(step.outcome is not Outcome.FAILED for step in steps)
     if as_json:
         found = {"meter": meter, "passed": passed, "steps": [asdict(step) for step in steps]}
@@ -96,10 +99,11 @@ def support_bundle(
 
 
 def _table(meter: str, steps: "list[Step]") -> "Table":
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("hop", "outcome", "found", title=f"meter {meter}", title_justify="left")
+    found_column = Column("found", overflow="fold")  # a path or a command is there to be copied
+    table = Table("hop", "outcome", found_column, title=f"meter {meter}", title_justify="left")
     for step in steps:
         found = Text(step.found)
         if step.advice:

@@ -13,6 +13,7 @@ from hesper_dlms import obis
 from hesper_dlms.errors import DlmsError
 
 from hesper_gateway import templates
+from hesper_gateway.desk.advice import advice
 from hesper_gateway.desk.options import Connection, connected
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.templates import checking
@@ -87,27 +88,39 @@ def learn(
     hesper-gateway template learn --host 192.168.1.20 --client 1 --authentication gmac
     --keys-file keys.json acme.toml
     """
-    if file.suffix != ".toml" or (file.exists() and not overwrite) or not file.parent.is_dir():
-        typer.echo(
-            f"{file}: must end in .toml, be in a folder that exists, and not exist itself "
-            "(see --overwrite)",
-            err=True,
-        )
+    wrong = _unfit(file, overwrite)
+    if wrong:
+        typer.echo(f"{file}: {wrong}", err=True)
         raise typer.Exit(2)
     from hesper_gateway.template_learning import learned
 
     try:
         document = learned(connection, description)
     except DlmsError as error:
-        typer.echo(f"the meter cannot be learned: {error}", err=True)
+        tried = advice(error)
+        typer.echo(
+            f"the meter cannot be learned: {error}" + (f"\ntry: {tried}" if tried else ""), err=True
+        )
         raise typer.Exit(1) from error
     file.write_text(toml(document), encoding="utf-8")
     mistakes = checking.check(file)
     for mistake in mistakes:
         typer.echo(str(mistake), err=True)
-    typer.echo(f"{file}: written; put it into the gateway's folder of templates")
+    typer.echo(
+        f"{file}: written; from the folder templates beside gateway.toml a meter takes it as "
+        f'template = "{file.stem}"'
+    )
     if mistakes:
         raise typer.Exit(1)
+
+
+def _unfit(file: Path, overwrite: bool) -> str:
+    """Return why no template may be written there, empty where one may."""
+    if file.suffix != ".toml":
+        return "a template's file ends in .toml"
+    if file.exists() and not overwrite:
+        return "is there already; --overwrite replaces it"
+    return "" if file.parent.is_dir() else f"there is no folder {file.parent}: mkdir {file.parent}"
 
 
 def _loaded(name: str, folder: Path | None) -> templates.MeterTemplate:

@@ -88,7 +88,9 @@ async def _state(config: GatewayConfig, steps: Steps) -> AsyncIterator[Database]
             raise steps.failed(Hop.CONFIGURATION, why, "Run as the agent: sudo -u hesper …")
         database = Database(config.state / DATABASE_NAME, 0)
     except DatabaseInUse as error:
-        advice = "Stop it for the walk: sudo systemctl stop hesper-gateway; start it afterwards."
+        advice = (
+            "Stop it for the walk: Ctrl-C in its terminal, or sudo systemctl stop hesper-gateway."
+        )
         why = "the agent runs and holds this line; nothing was sent"
         raise steps.failed(Hop.LINE, why, advice) from error
     except (DatabaseError, OSError) as error:

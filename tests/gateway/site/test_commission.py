@@ -1,5 +1,6 @@
 """`hesper-gateway commission` beside simulated meters, as an installer runs it."""
 
+import io
 import json
 import shutil
 import sqlite3
@@ -8,6 +9,9 @@ import pytest
 from hesper_contracts import events, results
 from hesper_contracts.frame import Kind
 from hesper_contracts.signing import Keyring, Signer
+from hesper_gateway import site_commands
+from hesper_gateway.commissioning import Outcome, Step
+from rich.console import Console
 
 pytestmark = pytest.mark.integration
 HOPS = [
@@ -171,6 +175,16 @@ def test_a_meter_that_is_not_in_the_file_fails_at_the_configuration(table):
     assert ended.returncode == 1
     assert "nobody" in ended.stdout
     assert "configuration" in ended.stdout
+    assert ended.stdout.endswith("\n")
+
+
+def test_no_path_and_no_command_is_cut_at_80_columns():
+    told = "/srv/a-folder/of/this/gateway/keys/HES11000003.json: others may read it; run: chmod 600"
+    step = Step("configuration", Outcome.FAILED, told.replace(" ", "_"), "→")
+    out = io.StringIO()
+    Console(file=out, width=80).print(site_commands._table("HES11000003", [step]))
+    cells = [line.split("│")[3].strip() for line in out.getvalue().splitlines() if "│" in line]
+    assert "".join(cells).startswith(told.replace(" ", "_"))
 
 
 def test_a_gateway_that_replaces_a_dead_one_goes_on_above_the_meters_own_counter(table):

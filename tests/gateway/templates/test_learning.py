@@ -98,8 +98,25 @@ def test_nothing_is_written_over_and_a_refusal_is_told(
     wrong = Way("lan-1", 2, "lls", ("--password", "never"))
     refused = learn(fleet, gateway, tmp_path, wrong)
     assert (refused.returncode, "cannot be learned" in refused.stderr) == (1, True)
+    assert "try: authentication-failure: the password" in refused.stderr
     file = tmp_path / "templates" / "learned.toml"
     assert not file.exists()
     file.write_text("kept")
     again = gateway("template", "learn", "--host", "127.0.0.1", str(file))
     assert (again.returncode, file.read_text()) == (2, "kept")
+    assert again.stderr == f"{file}: is there already; --overwrite replaces it\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("nowhere/acme.toml", "there is no folder {0}/nowhere: mkdir {0}/nowhere"),
+        ("acme.json", "a template's file ends in .toml"),
+    ],
+)
+def test_where_no_template_can_be_written_the_one_reason_is_told(
+    gateway: Gateway, tmp_path: Path, file: str, said: str
+) -> None:
+    done = gateway("template", "learn", "--host", "127.0.0.1", str(tmp_path / file))
+    told = f"{tmp_path / file}: {said.format(tmp_path)}\n"
+    assert (done.returncode, done.stderr) == (2, told)
