@@ -36,8 +36,8 @@ def sim() -> None:
 
 
 def lab() -> None:
-    """Start `hesper-lab`, which is what `./hesper` runs."""
-    start("hesper-lab", "hesper_lab.cli")
+    """Start `hesper-lab`, which is what `./hesper` runs and people know it by."""
+    start("hesper", "hesper_lab.cli")
 
 
 def start(name: str, module: str) -> None:

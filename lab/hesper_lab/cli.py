@@ -1,6 +1,7 @@
 """What ``./hesper`` runs once the environment is there."""
 
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
 CONSOLE_PORT = 18080  # what the documents name; another when it is taken
+BEGAN = "HESPER_STARTED_AT"
+"""In the environment when `./hesper` was typed: when that was."""
 _screen = Console(stderr=True)
 
 
@@ -220,7 +223,7 @@ def main() -> None:
     """Run the command line; what a person can mend is said in one line."""
     leave_in_order()
     try:
-        app()
+        app(prog_name="./hesper" if BEGAN in os.environ else None)
     except (Died, InUse, Missing, NotASite) as error:
         _screen.print(f"hesper: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)

@@ -1,6 +1,7 @@
 """`hesper`, the launcher: what it says before there is any environment."""
 
 import ast
+import os
 import runpy
 import shutil
 import subprocess
@@ -58,3 +59,37 @@ def test_where_it_is_kept_already_it_stays(lone):
 
 def test_an_old_python_can_at_least_read_it(root):
     ast.parse((root / "hesper").read_text(), feature_version=(3, 6))
+
+
+AS_TYPED = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
+sys.argv[:] = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("installer", "code", "said"),
+    [("kill -INT $PPID", 130, ""), ("true", 3, "No such file or directory")],
+)
+def test_what_ends_the_making_of_the_environment_shows_no_traceback(lone, installer, code, said):
+    """Ctrl-C in its first minute, or a folder in which it cannot be made."""
+    folder = lone.parent / "bin"
+    folder.mkdir()
+    (folder / "uv").write_text(f"#!/bin/sh\n{installer}\n")
+    (folder / "uv").chmod(0o755)
+    ended = subprocess.run(
+        [sys.executable, "-c", AS_TYPED, lone, "setup"], capture_output=True, text=True,
+        check=False, timeout=60, env={"PATH": f"{folder}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+    assert said in ended.stderr
+
+
+def test_help_names_what_was_typed():
+    ended = subprocess.run(
+        [sys.executable, "-m", "hesper_lab", "demo", "--help"], capture_output=True, text=True,
+        check=True, env={**os.environ, "HESPER_STARTED_AT": "1"},
+    )  # fmt: skip
+    assert "Usage: ./hesper demo [OPTIONS]" in ended.stdout

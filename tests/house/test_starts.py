@@ -73,7 +73,8 @@ def test_output_that_cannot_be_written_is_one_line(command, words):
         program = f"import hesper_commands; hesper_commands.{command}()"
         ended = started(program, *words, stdout=full)
     assert ended.returncode in {1, 2}
-    assert ended.stderr == f"hesper-{command}: [Errno 28] No space left on device\n"
+    name = "hesper" if command == "lab" else f"hesper-{command}"
+    assert ended.stderr == f"{name}: [Errno 28] No space left on device\n"
 
 
 def test_every_command_of_the_project_starts_so(project):
