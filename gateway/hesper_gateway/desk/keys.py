@@ -11,6 +11,11 @@ from hesper_dlms.errors import LocalError
 from hesper_dlms.security import SecuritySettings
 
 _SUITE_BY_OCTETS = {16: 0, 32: 2}
+_ENTRIES = {
+    "password", "encryption_key", "authentication_key", "dedicated_key", "master_key",
+    "signing_key", "agreement_key", "meter_signing_key", "meter_agreement_key",
+}  # fmt: skip
+"""What a keys file may hold."""
 
 EncryptionKey = Annotated[
     str | None,
@@ -54,11 +59,28 @@ def from_file(file: Path | None, name: str) -> str | None:
     """
     if file is None:
         return None
-    try:
-        value: Any = json.loads(file.read_text(encoding="utf-8")).get(name)
-    except (OSError, UnicodeDecodeError, ValueError, AttributeError):
-        raise LocalError(f"{file} is no JSON object of keys") from None
+    value = _entries(file).get(name)
     return None if value is None else str(value)
+
+
+def _entries(file: Path) -> dict[str, Any]:
+    try:
+        # An editor of Windows begins its files with a mark.
+        entries: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise LocalError(f"{file} cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise LocalError(f"{file} is no JSON: {error.msg} ({where})") from None
+    except ValueError:
+        raise LocalError(f"{file} is no text in UTF-8") from None
+    if not isinstance(entries, dict):
+        raise LocalError(f'{file} is no JSON object such as {{"password": "…"}}')
+    strange = sorted(entries.keys() - _ENTRIES)
+    if strange:
+        known = ", ".join(sorted(_ENTRIES))
+        raise LocalError(f"{file}: unknown key {strange[0]!r}; there are {known}")
+    return entries
 
 
 def receiving_keys(
