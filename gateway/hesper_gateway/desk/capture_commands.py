@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,7 +50,10 @@ class DecodeLink(StrEnum):
 
 def explain(
     octets: Annotated[
-        list[str], typer.Argument(metavar="HEX", help="Octets as hex text; - is stdin.")
+        list[str],
+        typer.Argument(
+            metavar="HEX|FILE|-", help="Octets as hex text, also in a file; - is stdin."
+        ),
     ],
     encryption_key: EncryptionKey = None,
     authentication_key: AuthenticationKey = None,
@@ -76,7 +80,9 @@ def explain(
 
     [dim]hesper-dlms explain C001C100030100010800FF0200[/]
     [dim]hesper-dlms explain 7EA00A00020023219318717E --second-opinion[/]
-    [dim]hesper-dlms explain --keys-file k.json - < capture.hex[/]
+    [dim]hesper-dlms explain --keys-file k.json capture.hex[/]
+    [dim]hesper-dlms read --host 192.168.1.20 --trace clock:0.0.1.0.0.255:time 2> trace.txt
+    hesper-dlms explain trace.txt[/]
     """
     keys = receiving_keys(encryption_key, authentication_key, authentication_key_unknown, keys_file)
     sender = None if system_title is None else hex_octets(system_title, "the system title")
@@ -98,13 +104,22 @@ def explain(
 
 
 def _given(arguments: list[str]) -> bytes:
-    if arguments == ["-"]:
-        octets = desk_decode.read_input("-", binary=False)
+    if arguments == ["-"] or _is_file(arguments):
+        octets = desk_decode.read_input(arguments[0], binary=False)
     else:
         octets = desk_decode.hex_text(" ".join(arguments), "the argument")
     if not octets:
-        raise LocalError("there is nothing to explain: give octets as hex text, or - for stdin")
+        raise LocalError(
+            "there is nothing to explain: give octets as hex text, a file, or - for stdin"
+        )
     return octets
+
+
+def _is_file(arguments: list[str]) -> bool:
+    try:
+        return len(arguments) == 1 and Path(arguments[0]).is_file()
+    except OSError:  # a long frame is too long for the name of a file
+        return False
 
 
 def decode(
@@ -131,8 +146,8 @@ def decode(
 
     Messages whose check sequence is wrong are shown and marked; altered, replayed
     and incomplete ones are dropped with the reason. Values keep their types and
-    are not scaled. Hex text may have white space, colons, commas, 0x and lines of
-    comment (#).
+    are not scaled. Hex text may have white space, colons, commas, 0x, the arrows of
+    --trace and lines of comment (#).
 
     Exit code: 0 something was decoded, 1 nothing was, 2 wrong usage.
 

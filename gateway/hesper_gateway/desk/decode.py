@@ -15,7 +15,7 @@ from hesper_dlms.security import SecuritySettings
 _STDIN = "-"
 _CHUNK = 1 << 16
 _RAW = "raw"
-_BETWEEN = re.compile(r"0[xX]|\\x|[\s:,;._|-]+")
+_BETWEEN = re.compile(r"0[xX]|\\x|[\s:,;._|<>-]+")
 _COMMENT = re.compile(r"^\s*(#|//).*$", re.MULTILINE)
 
 
@@ -40,8 +40,8 @@ def read_input(file: str, binary: bool) -> bytes:
 def hex_text(text: str, what: str) -> bytes:
     """Return the octets of hex text as people keep it.
 
-    White space, `0x`, colons, commas and the like between octets do not matter, nor do lines that
-    begin with # or //.
+    White space, `0x`, colons, commas and the like between octets do not matter, nor do the arrows
+    of --trace, nor lines that begin with # or //.
 
     Raises:
         LocalError: It is no hex text; the message names `what`.

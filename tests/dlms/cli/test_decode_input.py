@@ -39,6 +39,8 @@ def pairs(between: str, before: str = "") -> str:
         pairs("", "\\x"),
         f"# a capture\n{pairs(' ')}\n  // the end\n#",
         f"0x{HEX}",
+        f"-> {pairs(' ')}\n",
+        f"<- {pairs(' ')}\n",
     ],
 )
 def test_hex_as_people_keep_it(run: Run, text: str) -> None:

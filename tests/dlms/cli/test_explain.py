@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,3 +166,15 @@ def test_stdin_and_exit_codes(run: Run) -> None:
     assert "register" in run("explain", *GET.hex(" ").split()).stdout
     assert run("explain", "zz").returncode == 2
     assert run("explain").returncode == 2
+
+
+def test_what_trace_wrote_is_explained_from_its_file(run: Run, tmp_path: Path) -> None:
+    asked, answered = wrap(16, 1, GET), wrap(1, 16, bytes.fromhex("c401c1000600b71b0c"))
+    file = tmp_path / "trace.txt"
+    file.write_text(f"-> {asked.hex(' ')}\n<- {answered.hex(' ')}\n")
+    done = run("explain", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3:1.0.1.8.0.255:2" in done.stdout
+    assert "12000012" in done.stdout
+    long = run("explain", GET.hex() + "00" * 5000)
+    assert long.returncode == 0, "too long for the name of a file, and none"
