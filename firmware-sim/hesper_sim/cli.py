@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -69,9 +68,7 @@ def main() -> None:
     try:
         cli()
     except (SimulatorError, OSError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        hint = "; other ports: --port, or in the fleet.toml" if taken else ""
-        sys.stderr.write(f"hesper-sim: {error}{hint}\n")
+        sys.stderr.write(f"hesper-sim: {error}\n")
         raise SystemExit(1) from None
 
 

@@ -8,6 +8,7 @@ thousand meters may take.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import sys
@@ -63,7 +64,9 @@ def main() -> None:
     try:
         serve(Served(**json.loads(sys.argv[1])))
     except (SimulatorError, OSError) as error:
-        sys.stderr.write(f"hesper-sim: {error}\n")
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        hint = "; other ports: --port, or in the fleet.toml" if taken else ""
+        sys.stderr.write(f"hesper-sim: {error}{hint}\n")
         raise SystemExit(1) from None
 
 

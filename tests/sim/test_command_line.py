@@ -73,6 +73,7 @@ def test_a_taken_port_is_told_in_one_line(tmp_path):
             _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert errors.startswith("hesper-sim: ")
+    assert errors.endswith("; other ports: --port, or in the fleet.toml\n")
     assert errors.count("\n") == 1
 
 
