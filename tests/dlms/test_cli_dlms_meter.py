@@ -187,6 +187,18 @@ def test_refusals_exit_1(run: Run, meter: Any, tcp_meter: Callable[..., Any]) ->
         assert (nobody.returncode, "cannot be reached" in nobody.stderr) == (1, True), host
 
 
+@pytest.mark.parametrize(
+    "order", [("write", "8:0.0.1.0.0.255:3=60"), ("invoke", "8:0.0.1.0.0.255:1")]
+)
+def test_what_to_try_is_said_after_a_refused_order_too(
+    run: Run, meter: Any, tcp_meter: Callable[..., Any], order: tuple[str, str]
+) -> None:
+    done = run(order[0], *way(tcp_meter(meter.server)), order[1], "--yes")
+    assert done.returncode == 1
+    assert "refused: " in done.stdout
+    assert done.stderr.startswith("try: ")
+
+
 def test_hls_without_ciphering(
     run: Run, bench: Any, meter: Any, tcp_meter: Callable[..., Any]
 ) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hesper_gateway.desk.association import check_device_name, desk
 from hesper_gateway.desk.capture_commands import AsJson
-from hesper_gateway.desk.meter_commands import trace_of
+from hesper_gateway.desk.meter_commands import tell_refusals, trace_of
 from hesper_gateway.desk.objects import name
 from hesper_gateway.desk.options import Connection, connected
 from hesper_gateway.desk.orders import Invocation, Write, parse_invocation, parse_write
@@ -108,6 +108,7 @@ class _Order(NamedTuple):
     returned: axdr.Data | None = None
     error: str = ""
     said: str = ""
+    refusal: ServiceError | None = None
     """For people, where it is not done."""
 
 
@@ -132,7 +133,7 @@ def _in_turn(wanted: Sequence[_Wanted], carry_out: Callable[[_Wanted], axdr.Data
         try:
             orders.append(_Order(True, carry_out(each)))
         except ServiceError as error:
-            orders.append(_Order(False, None, str(error), f"refused: {error}"))
+            orders.append(_Order(False, None, str(error), f"refused: {error}", error))
         except DlmsError as error:
             is_sent = not isinstance(error, LocalError)
             orders.append(_unknown(error) if is_sent else _NOT_SENT)
@@ -197,8 +198,7 @@ def _error(order: _Order) -> dict[str, object]:
 def _fail_if(ended: _Ended) -> None:
     if ended.failure is not None:
         raise ended.failure
-    if any(order.error for order in ended.orders):
-        raise typer.Exit(1)
+    tell_refusals([each.refusal for each in ended.orders if each.refusal is not None])
 
 
 def register(app: typer.Typer) -> None:
