@@ -272,6 +272,8 @@ def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
     settle(page)
     button = page.get_by_role("button", name="Disconnect supply…")
     expect(button).to_be_enabled()
+    button.click()
+    page.get_by_label("Last 4 digits of the serial number").fill("29")
     server.kill()
     try:
         page.wait_for_selector("html[data-link=lost]", state="attached", timeout=SILENT_MS)
@@ -280,3 +282,14 @@ def test_two_seconds_after_the_server_dies_nothing_is_live(page, server):
     finally:
         server.start()
     expect(page.get_by_role("heading", name="Hesper")).to_be_visible()
+    assert_kept(page, server, "29")
+
+
+def assert_kept(page: Page, server: Server, typed: str) -> None:
+    """What was typed is shown to who typed it, until it is discarded; to nobody else."""
+    sign_in(page, server.base, "operator", PASSWORD)
+    expect(page.locator(".drafts .written")).to_have_text(typed)
+    page.context.clear_cookies()
+    sign_in(page, server.base, "approver", PASSWORD)
+    page.wait_for_function("!sessionStorage.hesper_drafts")
+    expect(page.locator(".drafts")).to_have_count(0)

@@ -22,7 +22,16 @@ from hesper_ui.selections import Selections
 from hesper_ui.services import NotAuthenticated, Services
 from hesper_ui.shell import frame
 
-SCRIPTS = ("live.js", "events.js", "grid.js", "palette.js", "parts.js", "map.js", "upload.js")
+SCRIPTS = (
+    "live.js",
+    "events.js",
+    "grid.js",
+    "palette.js",
+    "parts.js",
+    "drafts.js",
+    "map.js",
+    "upload.js",
+)
 RECONNECT_S = 45.0
 _UNCHANGING = tuple(
     f"/_nicegui/{nicegui.__version__}/{kind}/"

@@ -91,7 +91,8 @@ def _account(actor: Actor) -> None:
     with box("details", "menu"):
         named = actor.username == actor.role.value
         role = say(actor.role.value)
-        Text(actor.username if named else f"{actor.username} · {role}", "summary")
+        shown = actor.username if named else f"{actor.username} · {role}"
+        Text(shown, "summary", data_who=actor.username)
         with box("div", "menu-body"):
             link(say("Your account"), "/profile", "btn quiet")
             choices("Appearance", _THEMES, data="theme")
