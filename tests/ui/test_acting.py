@@ -1,11 +1,12 @@
 """Many meters at once, and rules set aside: batches, campaigns, emergencies, edits of readings."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
 from console_double.acting import CODE, CODED, UNFIT
-from console_double.people import Console, disabled, fill, press, texts, until
+from console_double.people import HOW_OLD, Console, disabled, fill, press, texts, until
 from console_double.services import PASSWORD
 from hesper_ui.services import Unavailable
 from sqlalchemy.exc import OperationalError
@@ -218,6 +219,7 @@ async def test_break_glass_leaves_alone_and_is_reviewed_by_another(console):
         await user.should_see("Emergency: disconnect…", retries=20)
         await press(user, "Emergency: disconnect…")
         await user.should_see("A critical alert is raised at once", retries=20)
+        assert re.search(HOW_OLD, texts(user))
         await fill(user, emergency="Fire in the house", approval_password=PASSWORD)
         assert disabled(user, "Break glass")
         await fill(user, emergency_tail=METER[-4:])

@@ -1,12 +1,13 @@
 """Pages and dialogs in NiceGUI's user simulation: what a person sees and can do."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import httpx
 import pytest
 from console_double.fleet import LONG, SCRIPT, Fleet
-from console_double.people import Console, disabled, press, texts, until
+from console_double.people import HOW_OLD, Console, disabled, press, texts, until
 from console_double.services import PASSWORD
 from hesper_cloud.services.records import Series
 from hesper_cloud.stores.errors import StoreUnavailable
@@ -221,6 +222,7 @@ async def test_a_request_is_approved_by_another_person_and_confirmed(console):
         await other.should_see("Approve…", retries=20)
         await press(other, "Approve…")
         await other.should_see(f"Approve: Disconnect supply to {METER}?", retries=20)
+        assert re.search(HOW_OLD, texts(other))
         next(iter(other.find(marker="approval-password").elements)).value = "wrong"
         await press(other, "Approve disconnect")
         await other.should_see("The password or the code is not right.", retries=20)

@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from hesper_ui.desk import Desk
+from hesper_ui.dialogs import behind_relay
 from hesper_ui.dialogs.proving import Proving, is_coded
 from hesper_ui.dialogs.sheet import entry, sheet
-from hesper_ui.elements import Text, ago, box, moment
+from hesper_ui.elements import Text, box, moment
 from hesper_ui.services import CommandRow, MeterDetail
 from hesper_ui.views import approval_words, parameter_words, relay
-from hesper_ui.views.looks import command_kind, relay_state
+from hesper_ui.views.looks import command_kind
 from hesper_ui.words import later, say
 
 Done = Callable[[], Awaitable[None]]
@@ -75,16 +76,8 @@ def _facts(command: CommandRow, detail: MeterDetail | None) -> None:
             Text(text, "dd")
         for told in parameter_words.told(command.parameters):
             _parameter(told)
-        for name, text in relay.facts(detail) if detail else ():
-            Text(name, "dt")
-            Text(text, "dd")
-        if detail is None:
-            return
-        Text(say("Relay"), "dt")
-        with box("dd"):
-            Text(say(relay_state(detail.row).word))
-            Text(say(" · confirmed "), classes="meta")
-            ago(detail.row.relay_confirmed_at)
+        if detail is not None:
+            behind_relay.draw(detail)
 
 
 def _parameter(told: parameter_words.Told) -> None:

@@ -5,6 +5,7 @@ import uuid
 from nicegui import ui
 
 from hesper_ui.desk import Desk
+from hesper_ui.dialogs import behind_relay
 from hesper_ui.dialogs.decide import Done
 from hesper_ui.dialogs.proving import Proving
 from hesper_ui.dialogs.sheet import choice, entry, sheet
@@ -74,9 +75,7 @@ def break_glass(
                 classes="grow",
             )
         with box("dl", "facts"):
-            for name, text in relay.facts(detail):
-                Text(name, "dt")
-                Text(text, "dd")
+            behind_relay.draw(detail)
 
         def check() -> None:
             told = bool(str(reason.value or "").strip())

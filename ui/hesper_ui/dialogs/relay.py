@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from hesper_ui.desk import Desk
+from hesper_ui.dialogs import behind_relay
 from hesper_ui.dialogs.sheet import Sheet, choice, entry, sheet
-from hesper_ui.elements import Text, ago, box
+from hesper_ui.elements import Text, box
 from hesper_ui.services import MeterDetail, RelayAction, ServiceError, Unavailable
 from hesper_ui.views import relay
-from hesper_ui.views.looks import relay_state
-from hesper_ui.words import say
 
 
 class RelayDialog:
@@ -38,7 +37,8 @@ class RelayDialog:
         words = self._words
         with sheet(host, words.title) as self._sheet:
             Text(words.consequence, "p")
-            self._facts()
+            with box("dl", "facts"):
+                behind_relay.draw(self._detail)
             reasons = list(relay.REASONS[self._action])
             self._reason = choice("Reason (required)", reasons, self._check)
             self._other = entry("What is the reason? (required)", self._check)
@@ -49,22 +49,6 @@ class RelayDialog:
             kind = "danger" if self._action == "disconnect" else "primary"
             self._sheet.buttons(words.keep, words.act, kind, self._send)
         self._check()
-
-    def _facts(self) -> None:
-        row = self._detail.row
-        with box("dl", "facts"):
-            for name, text in relay.facts(self._detail):
-                Text(name, "dt")
-                with box("dd"):
-                    Text(text)
-                    if name == say("Present load") and self._detail.load_at is not None:
-                        Text(" · ", classes="meta")
-                        ago(self._detail.load_at)
-            Text(say("Relay"), "dt")
-            with box("dd"):
-                Text(say(relay_state(row).word))
-                Text(say(" · confirmed "), classes="meta")
-                ago(row.relay_confirmed_at)
 
     def _written_reason(self) -> str:
         chosen = str(self._reason.value or "")

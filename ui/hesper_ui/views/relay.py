@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hesper_contracts.results import READY_FOR_RECONNECTION
 
 from hesper_ui.services import MeterDetail, RelayAction
-from hesper_ui.views.wording import MISSING, power
 from hesper_ui.words import later, say
 
 OTHER = later("Other (say which)")
@@ -99,8 +98,7 @@ def _restoring(meter: str, when: str, note: str, second_person: bool) -> Words:
 
 
 def facts(detail: MeterDetail) -> list[tuple[str, str]]:
-    """Returns who and what is behind the relay."""
-    number, unit = power(detail.load_w)
+    """Returns who is behind the relay."""
     return [
         (say("Customer"), detail.row.customer or say("none recorded")),
         (say("Address"), detail.row.address or say("none recorded")),
@@ -110,7 +108,6 @@ def facts(detail: MeterDetail) -> list[tuple[str, str]]:
             if detail.row.life_support
             else say("none recorded"),
         ),
-        (say("Present load"), MISSING if detail.load_w is None else f"{number} {unit}"),
     ]
 
 
