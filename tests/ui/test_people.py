@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from console_double.acting import FIRST_CODE
 from console_double.members import FIRST, SECRET
-from console_double.people import Console, press, texts, unbroken
+from console_double.people import Console, disabled, press, texts, unbroken, until
 from console_double.services import PASSWORD
 from hesper_ui.views import qr
 from nicegui import ui
@@ -57,6 +57,22 @@ async def test_disabling_closes_what_is_open_and_needs_the_password(console: Con
         assert console.services.members.rows["vera"].disabled
         answer = await vera.http_client.get("/console/session")
         assert answer.json() == {"signed_in": False}
+
+
+async def test_a_new_password_is_typed_twice_before_all_sessions_end_by_it(console: Console):
+    async with console.person("vera") as vera:
+        await vera.open("/profile")
+        await vera.should_see("Change password…", retries=20)
+        await press(vera, "Change password…")
+        await vera.should_see("Change your password?", retries=20)
+        field(vera, "new-password").value = "a long new password"
+        field(vera, "new-password-again").value = "a long new pasword"
+        field(vera, "approval-password").value = PASSWORD
+        await vera.should_see("The two new passwords differ.", retries=20)
+        assert disabled(vera, "Change")
+        field(vera, "new-password-again").value = "a long new password"
+        await press(vera, "Change")
+        await until(lambda: "vera" not in {a.username for a in console.services.signed_in.values()})
 
 
 async def test_who_keeps_no_accounts_is_shown_none(console: Console):

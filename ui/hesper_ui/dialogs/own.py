@@ -20,17 +20,26 @@ _DAYS = 90
 
 
 async def password(desk: Desk, host: ui.element) -> None:
-    """Opens the change of one's own password; every session ends by it."""
+    """Opens the change of one's own password; every session ends by it.
+
+    It is asked for twice: who mistypes what is never shown could not sign in again.
+    """
     coded = await is_coded(desk)
     with sheet(host, "Change your password?") as page:
         Text(say("Every session of yours ends, this one too; then sign in with the new one."), "p")
         new = entry("New password, 10 characters or more", lambda: check(), password=True)
         new.props("autocomplete=new-password").mark("new-password")
+        again = entry("The new password once more (required)", lambda: check(), password=True)
+        again.props("autocomplete=new-password").mark("new-password-again")
         proving = Proving(coded, lambda: check())
 
         def check() -> None:
-            if page.confirm is not None:
-                page.allow(len(str(new.value or "")) >= MIN_PASSWORD and proving.complete)
+            if page.confirm is None or page.complaint is None:
+                return
+            differs = bool(again.value) and again.value != new.value
+            page.complaint.text = say("The two new passwords differ.") if differs else ""
+            is_long = len(str(new.value or "")) >= MIN_PASSWORD
+            page.allow(is_long and new.value == again.value and proving.complete)
 
         async def send() -> None:
             await desk.services.members.change_own_password(
