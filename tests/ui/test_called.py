@@ -311,14 +311,14 @@ def test_the_time_between_two_waves_is_said_as_it_was_set(soak_s, said):
 
 
 def test_a_change_names_its_fields_and_the_life_of_a_meter():
-    before, after = {"life": None, "capture_period_s": None}, {"life": "commissioned"}
-    change = ChangeRow(
-        1, "meter", "HES1", NOW, "ann", "commission", before, after | {"capture_period_s": 900}, ""
-    )  # fmt: skip
+    after = {"life": "commissioned", "capture_period_s": 900, "life_support": False}
+    before = dict.fromkeys(after)
+    change = ChangeRow(1, "meter", "HES1", NOW, "ann", "commission", before, after, "")
     with speaking(GERMAN):
         assert assets.told(change) == [
             "Lebenslauf: – → in Betrieb genommen",
             "Erfassungsperiode, s: – → 900",
+            "lebenserhaltende Geräte: – → nein",
         ]
 
 

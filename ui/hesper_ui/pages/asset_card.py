@@ -139,8 +139,9 @@ def history(changes: Sequence[ChangeRow]) -> None:
 
 def _cells(change: ChangeRow) -> list[Cell]:
     def lines() -> None:
-        for line in assets.told(change):
-            Text(line, "div")
+        with box("div", "lines"):  # one box: a phone puts what a cell holds side by side
+            for line in assets.told(change):
+                Text(line, "div")
 
     return [
         lambda: moment(change.at, "date"),

@@ -260,6 +260,8 @@ def action(change: ChangeRow) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    if name == "life" and value in LIVES:
+    if name in ("life", "state") and value in LIVES:
         return say(LIVES[value].word)
+    if isinstance(value, bool):
+        return say("yes") if value else say("no")
     return MISSING if value is None else str(value)
