@@ -202,6 +202,17 @@ async def test_a_disconnect_needs_a_reason_and_the_last_digits(console):
         assert disabled(user, "Request disconnect")
 
 
+async def test_who_sees_some_areas_is_told_why_there_is_no_load(console):
+    async with console.person("vera") as vera:
+        signed_in = console.services.signed_in
+        for token, actor in signed_in.items():
+            signed_in[token] = replace(actor, areas=("North",))
+        await vera.open("/")
+        await vera.should_see("Not divided by area", retries=20)
+        assert "counted over all areas alone" in texts(vera)
+        assert "No load yet" not in texts(vera)
+
+
 async def test_ten_rapid_clicks_make_one_command(console):
     async with console.person("operator") as user:
         await open_dialog(user)

@@ -103,7 +103,7 @@ async def test_who_only_looks_has_no_form_and_no_button(console: Console, work: 
         await user.open(f"/import/{import_id}")
         await user.should_see("Not open to your role", retries=20)
         await user.open("/reports")
-        await user.should_see("No report yet", retries=20)
+        await user.should_see("What operators ask for is kept here.", retries=20)
         assert "Make it" not in texts(user)
 
 

@@ -119,6 +119,13 @@ def test_tiles_lead_to_their_lists_and_colour_only_what_is_abnormal():
     assert (load.value, load.unit) == ("60.5", "MW")
 
 
+def test_who_sees_some_areas_is_told_what_is_counted_over_all():
+    stored, load = tiles.tiles(replace(FIGURES, fleet_load_w=None), NOW, whole=False)[3:5]
+    assert stored.note.startswith("in all areas · ")
+    assert stored.live_note.startswith("in all areas · ")
+    assert (load.value, load.note) == ("–", "counted over all areas alone")
+
+
 def test_missing_figures_never_wear_an_alarm():
     empty = replace(FIGURES, reads_complete_pct=None, fleet_load_w=None, critical_alerts=0)
     for tile in tiles.tiles(empty, NOW):

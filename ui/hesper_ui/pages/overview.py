@@ -1,6 +1,7 @@
 """Overview: six figures that lead to their lists, the day's load, and what needs a person."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from nicegui import ui
 from nicegui.page_arguments import PageArguments
@@ -40,11 +41,12 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     if not first.meters_total:
         await _first_run(desk)
         return
-    figures = Part(desk, services.figures, _draw_figures)
+    sees_all = actor.areas is None
+    figures = Part(desk, services.figures, partial(_draw_figures, sees_all=sees_all))
     with box("div", "grid-main"):
         with box("div", "stack"):
             with panel("Fleet load, last 24 hours", "dashed: the day before"):
-                load = Part(desk, services.load_24h, _draw_load)
+                load = Part(desk, services.load_24h, _draw_load if sees_all else _undivided)
             target = first.reads_target_pct
             with panel(
                 "Read completeness by hour",
@@ -84,13 +86,13 @@ def _draw_size(size: tuple[int, int]) -> None:
     Text(f"{meters} · {gateways}", "p", "meta")
 
 
-def _draw_figures(figures: Overview) -> None:
+def _draw_figures(figures: Overview, *, sees_all: bool) -> None:
     if figures.kill_switch:
         states.notice(
             "critical", say("The kill switch is engaged: commands may only read."), "critical"
         )
     with box("div", "tiles"):
-        for tile in tiles(figures):
+        for tile in tiles(figures, whole=sees_all):
             _draw_tile(tile)
 
 
@@ -127,6 +129,13 @@ def _draw_load(load: FleetLoad) -> None:
     number, unit = power(last)
     said = say("Load of the fleet over the last 24 hours, now {power}.", power=f"{number} {unit}")
     ui.echart(charts.fleet_load(load, said), renderer="svg")
+
+
+def _undivided(_: FleetLoad) -> None:
+    states.empty(
+        "Not divided by area",
+        "The fleet's load is counted over all areas alone; meters have theirs.",
+    )
 
 
 def _draw_hindrances(rows: Sequence[AttentionRow]) -> None:

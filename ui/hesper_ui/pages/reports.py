@@ -172,7 +172,9 @@ def _lists(found: _All) -> None:
             table("Reports", MADE, [_made(row) for row in found.made])
     else:
         with box("section", "panel", aria_label=say("Reports")):
-            states.empty("No report yet", "Ask for one above; it is kept here.")
+            how = later("Ask for one above; it is kept here.")
+            others = later("What operators ask for is kept here.")
+            states.empty("No report yet", how if found.may_order else others)
 
 
 def _running(row: JobRow) -> list[Cell]:

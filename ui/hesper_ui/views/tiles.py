@@ -1,11 +1,11 @@
 """The six figures of the overview, each with the list it opens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hesper_ui.services import Overview
 from hesper_ui.views.wording import age_text, decimal, grouped, percent, plural, power
-from hesper_ui.words import say
+from hesper_ui.words import later, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,33 +29,35 @@ class Tile:
     no_rest: str = ""
 
 
-def tiles(figures: Overview, now: datetime | None = None) -> list[Tile]:
-    """Returns the six tiles; a missing number is neutral, never an alarm."""
+def tiles(figures: Overview, now: datetime | None = None, *, whole: bool = True) -> list[Tile]:
+    """Returns the six tiles; a missing number is neutral, never an alarm.
+
+    ``whole`` says whether they are for somebody who sees every area: two figures are not divided.
+    """
     return [
         _online(figures),
         _complete(figures),
         _alerts(figures, now or datetime.now(UTC)),
-        Tile(
-            say("Readings stored"),
-            "readings_per_s",
-            "rate",
-            decimal(figures.readings_per_s, 0 if figures.readings_per_s >= 100 else 1),
-            "/s",
-            say(
-                "{part} of {whole} online",
-                part=figures.gateways_online,
-                whole=plural(figures.gateways_total, "gateway"),
-            ),
-            "/gateways",
-            live_note=say(
-                "{part} of {whole} online",
-                part="{gateways_online}",
-                whole=plural(figures.gateways_total, "gateway"),
-            ),
-        ),
-        _load(figures),
+        _stored(figures, whole),
+        _load(figures) if whole else _undivided_load(figures),
         _commands(figures),
     ]
+
+
+def _stored(figures: Overview, whole: bool) -> Tile:
+    before = "" if whole else say("in all areas") + " · "
+    gateways = plural(figures.gateways_total, "gateway")
+    words = later("{part} of {whole} online")
+    return Tile(
+        say("Readings stored"),
+        "readings_per_s",
+        "rate",
+        decimal(figures.readings_per_s, 0 if figures.readings_per_s >= 100 else 1),
+        "/s",
+        before + say(words, part=figures.gateways_online, whole=gateways),
+        "/gateways",
+        live_note=before + say(words, part="{gateways_online}", whole=gateways),
+    )
 
 
 def _online(figures: Overview) -> Tile:
@@ -125,6 +127,10 @@ def _load(figures: Overview) -> Tile:
         else say("no value of a day ago"),
         "/meters?view=online",
     )
+
+
+def _undivided_load(figures: Overview) -> Tile:
+    return replace(_load(figures), note=say("counted over all areas alone"))
 
 
 def _commands(figures: Overview) -> Tile:
