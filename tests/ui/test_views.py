@@ -366,6 +366,16 @@ def test_gateways_say_what_is_unusual():
     assert gateway_words.reached([online, online]) == "all heard"
 
 
+def test_a_gateway_that_says_nothing_is_not_called_online():
+    """While the head end has lost its broker, none is called offline, and none is heard."""
+    row = replace(Fleet().gateways["gw-tcp"], last_seen_at=NOW)
+    soon, late = NOW + timedelta(minutes=2), NOW + timedelta(minutes=2, seconds=1)
+    assert looks.gateway_state(row, soon) == looks.Look("normal", "online")
+    assert looks.gateway_state(row, late) == looks.Look("unknown", "online, stale")
+    assert gateway_words.reached([row], soon) == "all heard"
+    assert gateway_words.reached([row], late) == "1 gateway, 1 not heard lately"
+
+
 def test_the_dialog_asks_for_a_second_person_only_where_the_policy_does():
     detail = Fleet().detail(next(iter(Fleet().meters)))
     alone = replace(detail, second_person=("relay.disconnect",))

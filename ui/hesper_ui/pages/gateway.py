@@ -38,7 +38,7 @@ from hesper_ui.words import say
 COMMANDS = 20
 EVENTS = 8
 ALERTS = 5
-_Head = tuple[GatewayRow, Sequence[AlertRow]]
+_Head = tuple[GatewayRow, Look, Sequence[AlertRow]]
 
 
 async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
@@ -91,7 +91,8 @@ class _Page:
     async def load_head(self, who: Actor) -> _Head:
         services, open_ = self.desk.services, AlertFilter(state="open", gateway=self.gateway)
         alerts, _ = await services.alerts.page(who, open_, PageAsked(ALERTS))
-        return await services.gateways.get(who, self.gateway), alerts
+        row = await services.gateways.get(who, self.gateway)
+        return row, gateway_state(row), alerts
 
     async def load_plans(self, who: Actor) -> Sequence[tuple[PlanKind, PlanState]]:
         kinds: tuple[PlanKind, ...] = ("schedule", "template")
@@ -113,12 +114,12 @@ class _Page:
         return card
 
     def draw_head(
-        self, row: GatewayRow, alerts: Sequence[AlertRow], asked: gateway_forms.Done
+        self, row: GatewayRow, look: Look, alerts: Sequence[AlertRow], asked: gateway_forms.Done
     ) -> None:
         with box("div", "page-head"):
             with box("div", "titles"):
                 Text(row.id, "h1", tabindex="-1")
-                _status_line(row)
+                _status_line(row, look)
             with box("div", "actions"):
                 link(say("Its meters"), f"/meters?gateway={row.id}", "btn")
                 if self.actor.may(Permission.REQUEST_COMMAND):
@@ -162,8 +163,7 @@ class _Page:
             _fact(say("SIM cards"), ", ".join(card.sims))
 
 
-def _status_line(row: GatewayRow) -> None:
-    look = gateway_state(row)
+def _status_line(row: GatewayRow, look: Look) -> None:
     with box("div", "meta status-line"):
         with box("span", "marked"):
             mark(look.mark)

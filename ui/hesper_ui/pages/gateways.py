@@ -11,7 +11,7 @@ from hesper_ui.part import Part, look_every
 from hesper_ui.places import WATCH, Place
 from hesper_ui.services import Actor, GatewayRow
 from hesper_ui.views import gateway_words
-from hesper_ui.views.looks import gateway_state
+from hesper_ui.views.looks import Look, gateway_state
 from hesper_ui.words import say
 
 COLUMNS = Columns(
@@ -32,16 +32,24 @@ COLUMNS = Columns(
 )
 
 
+_Seen = tuple[GatewayRow, Look]  # a look changes with the time alone, too
+
+
 async def build(desk: Desk, _actor: Actor, _: PageArguments) -> None:
     """Builds the list of gateways."""
     with box("div", "page-head"), box("div", "titles"):
         Text(say("Gateways"), "h1", tabindex="-1")
-    part = Part(desk, desk.services.gateways.list, _draw)
+
+    async def load(who: Actor) -> Sequence[_Seen]:
+        return [(row, gateway_state(row)) for row in await desk.services.gateways.list(who)]
+
+    part = Part(desk, load, _draw)
     await part.show()
     look_every(5.0, part.refresh)
 
 
-def _draw(rows: Sequence[GatewayRow]) -> None:
+def _draw(seen: Sequence[_Seen]) -> None:
+    rows = [row for row, _ in seen]
     if not rows:
         states.first_run()
         return
@@ -49,14 +57,12 @@ def _draw(rows: Sequence[GatewayRow]) -> None:
         if not row.has_key:
             words = "{id} has no public key on record: no command result of it can be believed."
             states.notice("warning", say(words, id=row.id), "warning")
-    ordered = sorted(rows, key=lambda row: (row.state == "online", row.id))
+    ordered = sorted(seen, key=lambda each: (each[1].mark == "normal", each[0].id))
     with panel("As they last reported", gateway_words.reached(rows)):
-        table("Gateways", COLUMNS, [_cells(row) for row in ordered])
+        table("Gateways", COLUMNS, [_cells(*each) for each in ordered])
 
 
-def _cells(row: GatewayRow) -> list[Cell]:
-    look = gateway_state(row)
-
+def _cells(row: GatewayRow, look: Look) -> list[Cell]:
     def backlog() -> None:
         with box("div", "lines"):
             Text(gateway_words.backlog(row), "div")

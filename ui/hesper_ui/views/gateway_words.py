@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hesper_ui.services import GatewayRow, ImageRow
-from hesper_ui.views.looks import Look
+from hesper_ui.views.looks import Look, gateway_state
 from hesper_ui.views.wording import MINUS, MISSING, grouped, plural
 from hesper_ui.words import later, say
 
@@ -14,13 +14,16 @@ SIGNAL_WARNING_DBM = -105
 CERTIFICATE_WARNING_DAYS = 14
 
 
-def reached(rows: Sequence[GatewayRow]) -> str:
+def reached(rows: Sequence[GatewayRow], now: datetime | None = None) -> str:
     """Says how many gateways there are, and how many of them are not there."""
     offline = sum(row.state == "offline" for row in rows)
     silent = sum(row.state not in ("online", "offline") for row in rows)
+    stale = sum(row.state == "online" and gateway_state(row, now).mark != "normal" for row in rows)
     parts = [plural(len(rows), "gateway")]
     if offline:
         parts.append(say("{count} offline", count=grouped(offline)))
+    if stale:
+        parts.append(say("{count} not heard lately", count=grouped(stale)))
     if silent:
         parts.append(say("{count} not heard yet", count=grouped(silent)))
     return ", ".join(parts) if parts[1:] else say("all heard")

@@ -9,6 +9,8 @@ from hesper_ui.views.wording import decimal, retold
 from hesper_ui.words import later, say
 
 RELAY_STALE_AFTER = timedelta(hours=24)
+GATEWAY_STALE_AFTER = timedelta(minutes=2)
+"""A gateway tells every 15 s how it is; of others' own make the contract asks for a minute."""
 
 
 class Look(NamedTuple):
@@ -170,9 +172,15 @@ def level_state(row: LevelDay) -> Look:
     return Look("warning" if row.final else "working", word)
 
 
-def gateway_state(row: GatewayRow) -> Look:
-    """Returns whether a gateway is online, offline or unknown."""
+def gateway_state(row: GatewayRow, now: datetime | None = None) -> Look:
+    """Returns whether a gateway is online, offline or unknown; of one long unheard, that it was.
+
+    Nobody is called offline while the head end has lost its broker: then nobody is heard.
+    """
     if row.state == "online":
+        heard = row.last_seen_at
+        if heard is None or (now or datetime.now(UTC)) - heard > GATEWAY_STALE_AFTER:
+            return Look("unknown", say("{word}, stale", word=say("online")))
         return Look("normal", "online")
     if row.state == "offline":
         return Look("offline", "offline")
