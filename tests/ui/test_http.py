@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -208,3 +209,9 @@ async def test_why_a_log_in_elsewhere_failed_is_said_as_text_and_no_link_says_it
     assert "555" not in answer.text
     assert "&lt;b&gt;nobody&lt;/b&gt; knows you" in answer.text.lower()
     assert "/login/oidc" not in answer.text
+
+
+async def test_why_a_log_in_elsewhere_failed_is_said_in_the_language_of_the_page(browser):
+    browser.cookies.set("hesper_why", quote("this is nobody whom the configured provider knows"))
+    answer = await browser.get("/login", headers={"accept-language": "de"})
+    assert "Das ist niemand, den der eingestellte Anbieter kennt." in answer.text

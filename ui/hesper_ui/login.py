@@ -140,8 +140,8 @@ def router(services: Services, assets: Assets) -> APIRouter:
 
     async def show(request: Request) -> Response:
         target = local_path(request.query_params.get("next", "/"))
-        why = sentence(unquote(request.cookies.get(WHY, ""))[:_LONGEST_WHY])
         with speaking(wanted_by(request)):
+            why = sentence(unquote(request.cookies.get(WHY, ""))[:_LONGEST_WHY])
             page = _page(assets, target, complaint=why, elsewhere=elsewhere)
             return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
