@@ -120,7 +120,7 @@ def test_a_meter_whose_scaler_changed_has_a_reading_type_for_each(store: DuckDbS
             place = itself.split("/")[3]
             found[place] += [each.text or "" for each in entry.iter(f"{ESPI}powerOfTenMultiplier")]
             found[place] += sorted({each.text or "" for each in entry.iter(f"{ESPI}value")})
-    assert found == {ENERGY: ["-1", "250"], f"{ENERGY}e1u30": ["1", "250"]}
+    assert found == {ENERGY: ["1", "250"], f"{ENERGY}e-1u30": ["-1", "250"]}
 
 
 @pytest.mark.parametrize("scalers", [(1, -1), (-1, 1), (0, -3)])
@@ -154,6 +154,24 @@ def energies_by_name(store: DuckDbStore, start: int, end: int) -> list[tuple[int
     for name in (name for name in scalers if name.startswith(ENERGY)):
         found += [(at, s, value * 10 ** scalers[name]) for at, s, value in intervals(feed, name)]
     return found
+
+
+@pytest.mark.parametrize("scalers", [(0, 1, 0), (1, -1, 1, -1)])
+def test_a_scaler_that_changes_back_tells_no_energy_twice(
+    tmp_path: Path, scalers: tuple[int, ...]
+) -> None:
+    store = DuckDbStore(tmp_path / "changed.duckdb")
+    for place, scaler in enumerate(scalers):
+        part = block("M1", 4 * place, 4, energy_scaler=scaler)
+        part.values[1] = (10_000 + 100 * np.arange(4 * place, 4 * place + 4)) * 10 ** (1 - scaler)
+        store.write(Group({}, [part], (T0 + 90_000) * 1000))
+    ends = [T0 - 86_400, T0 + 3600, T0 + 3601, T0 + 9900, T0 + 86_400]
+    whole, *parts = [
+        energies_by_name(store, start, end) for start, end in [(ends[0], ends[-1]), *pairwise(ends)]
+    ]
+    store.close()
+    every = [(T0 + 900 * place, 900, 1000) for place in range(4 * len(scalers) - 1)]
+    assert sorted(whole) == sorted(each for part in parts for each in part) == every
 
 
 def test_a_scaler_that_is_wrong_makes_no_interval(store: DuckDbStore) -> None:

@@ -4,8 +4,11 @@ They are cut from columns as they were stored, or taken from the validated view,
 estimates stand in the place of what is doubted or missing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -49,16 +52,43 @@ def stored_curves(parts: Iterable[ReadingColumns]) -> Iterator[Curve]:
     """Yields one curve per part, meter and quantity that has values."""
     for part in parts:
         for meter, rows in part.by_meter():
-            times, flags = part.captured_at[rows].tolist(), part.quality[rows].tolist()
-            for place, quantity in enumerate(part.quantities):
-                columns = (part.values[place, rows].tolist(), part.missing[place, rows].tolist())
-                values = [
-                    Value(at, value, *_told(quality))
-                    for at, quality, value, gone in zip(times, flags, *columns, strict=True)
-                    if not gone
-                ]
-                if values:
-                    yield Curve(meter, part.profile, quantity, values)
+            yield from _of_meter(part, meter, rows)
+
+
+def stored_stretches(parts: Iterable[ReadingColumns]) -> Iterator[Curve]:
+    """Yields the same, one stretch of a scaler after the other where a meter's scaler changed.
+
+    Of what was captured in two scalers at once the finer is told.
+    """
+    for part in parts:
+        for meter, rows in part.by_meter():
+            alike = defaultdict[tuple[str, int], list[Curve]](list)
+            for curve in _of_meter(part, meter, rows):
+                alike[curve.quantity.logical_name, curve.quantity.unit].append(curve)
+            for curves in alike.values():
+                yield from curves if len(curves) == 1 else _in_turn(curves)
+
+
+def _in_turn(curves: list[Curve]) -> Iterator[Curve]:
+    captured: dict[int, tuple[Quantity, Value]] = {}
+    for curve in sorted(curves, key=lambda curve: -curve.quantity.scaler):
+        captured |= {value.captured_at: (curve.quantity, value) for value in curve.values}
+    in_time = (captured[at] for at in sorted(captured))
+    for quantity, stretch in groupby(in_time, itemgetter(0)):
+        yield curves[0]._replace(quantity=quantity, values=[value for _, value in stretch])
+
+
+def _of_meter(part: ReadingColumns, meter: str, rows: slice) -> Iterator[Curve]:
+    times, flags = part.captured_at[rows].tolist(), part.quality[rows].tolist()
+    for place, quantity in enumerate(part.quantities):
+        columns = (part.values[place, rows].tolist(), part.missing[place, rows].tolist())
+        values = [
+            Value(at, value, *_told(quality))
+            for at, quality, value, gone in zip(times, flags, *columns, strict=True)
+            if not gone
+        ]
+        if values:
+            yield Curve(meter, part.profile, quantity, values)
 
 
 def validated_curves(shelf: Shelf, span: Range, meters: list[str] | None) -> Iterator[Curve]:

@@ -19,8 +19,8 @@ each by the others' ``self`` or ``up``.
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import quote
@@ -45,22 +45,22 @@ _LARGEST = 2**47 - 1
 _SURE = frozenset({Grade.VALID, Grade.RAW, Grade.VALIDATED})
 _Interval = tuple[int, int, int, int]
 """Start, duration, value and quality."""
+_Register = tuple[str, int]
+"""Logical name and unit."""
+_Past = dict[Quantity, list[Value]]
+"""What was captured up to now since a quantity has its scaler, of the last day at least."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """What was said of one quantity so far: its blocks, and the readings that came last.
+    """How one quantity is told, and how many blocks of it have been.
 
-    A meter whose scaler or unit changed has a MeterReading, by another name, for each. ``past`` is
-    what was captured up to now, of the last day at least; ``first`` the reading that none came
-    before.
+    A meter whose scaler or unit changed has a MeterReading, by another name, for each.
     """
 
     name: str
     period_s: int
     blocks: int = 0
-    past: list[Value] = field(default_factory=list)
-    first: Value | None = None
 
 
 def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
@@ -84,63 +84,46 @@ def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
 
 def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
     """Yields the entries of a meter; none of what was captured before the start alone."""
-    told, before = dict[Quantity, _Told](), dict[Quantity, list[Value]]()
-    points = set[str]()
+    told, past = dict[Quantity, _Told](), _Past()
+    newest, points = dict[_Register, tuple[Quantity, Value]](), set[str]()
     for curve in curves:
         quantity, values = curve.quantity, curve.values
-        first = _at_or_after(values, start)
-        if first:
-            before[quantity] = [*before.get(quantity, ()), *values[:first]]
+        first, register = _at_or_after(values, start), (quantity.logical_name, quantity.unit)
+        before, newest[register] = newest.get(register), (quantity, values[-1])
+        changed = before if before and before[0] != quantity else None
+        past[quantity] = [*(past.get(quantity, ()) if not changed else ()), *values[:first]]
         if first == len(values):
             continue
         if _point(curve) not in points:
             points.add(_point(curve))
             yield _usage_point(curve, now)
         if quantity not in told:
-            name = _name(quantity, told)
-            told[quantity] = _Told(name, period_of(values), past=before.get(quantity, []))
-            told[quantity].first = None if quantity in before else values[first]
+            told[quantity] = _Told(_name(quantity, told), period_of(values))
             yield _meter_reading(curve, told[quantity], now)
-        yield _block(curve._replace(values=values[first:]), told[quantity], now)
-        last = curve
-    if told:
-        yield from _at_changes(last, told, before, now)
+        if changed and not first:
+            yield from _at_change(curve, changed, told, now)
+        yield _block(curve._replace(values=values[first:]), told[quantity], past, now)
 
 
-def _at_changes(
-    of: Curve, told: dict[Quantity, _Told], before: Mapping[Quantity, list[Value]], now: str
+def _at_change(
+    curve: Curve, before: tuple[Quantity, Value], told: dict[Quantity, _Told], now: str
 ) -> Iterator[str]:
-    """Yields the intervals between the last capture in one scaler and the first in another.
+    """Yields the interval between the last capture in one scaler and the first in another.
 
-    They belong to the reading with the finer scaler, which alone can say them.
+    It belongs to the reading with the finer scaler, which alone can say it.
     """
-    pasts = {**before, **{each: its.past for each, its in told.items() if its.past}}
-    ends = {each: past[-1] for each, past in pasts.items()}
-    for quantity, its in list(told.items()):
-        first = its.first
-        if first is None or not is_register(quantity):
-            continue
-        same = {each: last for each, last in ends.items() if _differ_in_scaler(each, quantity)}
-        earlier = [each for each in same if same[each].captured_at < first.captured_at]
-        if not earlier:
-            continue
-        other = max(earlier, key=lambda each: same[each].captured_at)
-        end = across((other, same[other]), (quantity, first))
-        if end is None:
-            continue
-        finer = min(other, quantity, key=lambda each: each.scaler)
-        curve = of._replace(quantity=finer, values=[])
-        if finer not in told:
-            told[finer] = _Told(_name(finer, told), its.period_s)
-            yield _meter_reading(curve, told[finer], now)
-        begins, grade = same[other].captured_at, _of_both(same[other].grade, end.grade)
-        length = end.captured_at - begins
-        yield _block_of(curve, told[finer], [(begins, length, end.value, grade)], now)
-
-
-def _differ_in_scaler(one: Quantity, other: Quantity) -> bool:
-    same = one.logical_name == other.logical_name and one.unit == other.unit
-    return same and one.scaler != other.scaler
+    quantity, first = curve.quantity, curve.values[0]
+    end = across(before, (quantity, first)) if is_register(quantity) else None
+    if end is None:
+        return
+    finer = min(before[0], quantity, key=lambda each: each.scaler)
+    of_finer = curve._replace(quantity=finer, values=[])
+    if finer not in told:
+        told[finer] = _Told(_name(finer, told), told[quantity].period_s)
+        yield _meter_reading(of_finer, told[finer], now)
+    begins, grade = before[1].captured_at, _of_both(before[1].grade, end.grade)
+    length = end.captured_at - begins
+    yield _block_of(of_finer, told[finer], [(begins, length, end.value, grade)], now)
 
 
 def _name(quantity: Quantity, others: Iterable[Quantity]) -> str:
@@ -191,8 +174,8 @@ def _type(kind: ReadingType) -> str:
     return f'<ReadingType xmlns="{ESPI}">{inner}</ReadingType>'
 
 
-def _block(curve: Curve, told: _Told, now: str) -> str:
-    return _block_of(curve, told, _readings(curve, told), now)
+def _block(curve: Curve, told: _Told, past: _Past, now: str) -> str:
+    return _block_of(curve, told, _readings(curve, told, past), now)
 
 
 def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -> str:
@@ -210,19 +193,20 @@ def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -
     return _entry(f"{parent}/{told.blocks}", parent, "", block, now)
 
 
-def _readings(curve: Curve, told: _Told) -> Iterator[_Interval]:
+def _readings(curve: Curve, told: _Told, past: _Past) -> Iterator[_Interval]:
     """Yields one quantity's intervals."""
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
     if is_register(curve.quantity):
-        yield from _advances(curve, told)
+        yield from _advances(curve, past)
         return
     for at, value, grade, *_ in curve.values:
         yield at - length, length, value, grade
 
 
-def _advances(curve: Curve, told: _Told) -> Iterator[_Interval]:
+def _advances(curve: Curve, past: _Past) -> Iterator[_Interval]:
     """Yields what a register brought from capture to capture."""
-    values, first = [*told.past, *curve.values], len(told.past)
+    before_it = past[curve.quantity]
+    values, first = [*before_it, *curve.values], len(before_it)
     for place in range(max(first, 1), len(values)):
         before, each = values[place - 1 : place + 1]
         grown = advance(curve.quantity, before, each)
@@ -230,7 +214,7 @@ def _advances(curve: Curve, told: _Told) -> Iterator[_Interval]:
             continue
         begins = before.captured_at
         yield begins, each.captured_at - begins, grown, _of_both(before.grade, each.grade)
-    told.past = values[_at_or_after(values, values[-1].captured_at - LOOK_BACK_S) :]
+    past[curve.quantity] = values[_at_or_after(values, values[-1].captured_at - LOOK_BACK_S) :]
 
 
 def _at_or_after(values: Sequence[Value], at: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple, TypeVar
 
 from hesper_cloud.exports import cim, espi, flat, parquet, values
-from hesper_cloud.exports.curves import Curve, stored_curves
+from hesper_cloud.exports.curves import Curve, stored_curves, stored_stretches
 from hesper_cloud.stores.port import ReadingColumns
 
 FormatName = Literal["csv", "parquet", "espi", "iec61968"]
@@ -36,12 +36,6 @@ def _whole(write: Callable[[T], Iterator[bytes]]) -> Callable[[T, int], Iterator
     return lambda parts, _: write(parts)
 
 
-def _by_curve(
-    write: Callable[[Curves, int], Iterator[bytes]],
-) -> Callable[[Parts, int], Iterator[bytes]]:
-    return lambda parts, start: write(stored_curves(parts), start)
-
-
 _CIM = _whole(cim.write)
 FORMATS: dict[FormatName, Format] = {
     "csv": Format(_whole(flat.write), _whole(values.csv_lines), "text/csv; charset=utf-8", "csv"),
@@ -52,9 +46,15 @@ FORMATS: dict[FormatName, Format] = {
         "parquet",
     ),
     "espi": Format(
-        _by_curve(espi.write), espi.write, "application/atom+xml", "xml", espi.LOOK_BACK_S
+        lambda parts, start: espi.write(stored_stretches(parts), start),
+        espi.write,
+        "application/atom+xml",
+        "xml",
+        espi.LOOK_BACK_S,
     ),
-    "iec61968": Format(_by_curve(_CIM), _CIM, "application/xml", "xml"),
+    "iec61968": Format(
+        lambda parts, start: _CIM(stored_curves(parts), start), _CIM, "application/xml", "xml"
+    ),
 }
 
 
