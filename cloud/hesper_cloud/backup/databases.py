@@ -76,8 +76,8 @@ class SqliteDatabase:
                 made.execute("PRAGMA journal_mode=DELETE")
             target.chmod(0o600)
             return measured(target)
-        except sqlite3.Error as error:
-            raise BackupError(f"{self._path}: {error}") from error
+        except sqlite3.Error as error:  # a full disk may be that of either
+            raise BackupError(f"{self._path} into {target}: {error}") from error
 
     def refuse_to_overwrite(self) -> None:
         """Refuses also beside a log that was left alone: it would be played into the copy."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from hesper_cloud import restore_mark
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import files, postgres, readings
@@ -62,7 +64,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
             say("files …")
             _compare(manifest, files.PART, files.restore(backup / files.PART, settings.state))
         _go_on_from_here(settings, datetime.now(UTC))
-    except (BackupError, OSError, StoreError) as error:
+    except (BackupError, OSError, StoreError, SQLAlchemyError) as error:
         _remove(manifest, targets, settings)
         restore_mark.end(settings.state)
         raise BackupError(f"not restored: {error}") from error

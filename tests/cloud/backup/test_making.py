@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from full_disk import room_for
 from hesper_cloud import audit, certificates, keys
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.authority import enrolment
-from hesper_cloud.backup import BackupError, make, restore
+from hesper_cloud.backup import BackupError, make, restore, restoring
 from hesper_cloud.backup.keeping import rehearse
 from hesper_cloud.certificates import Desk
 from hesper_cloud.db.authority import KeptConfiguration
@@ -29,6 +30,7 @@ from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import StartAgain, StoreUnavailable
 from hesper_cloud.vault import Vault
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 
 def test_all_comes_back_into_an_empty_folder(
@@ -286,7 +288,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     head_end: Any, store: DuckDbStore, tmp_path: Path
 ) -> None:
     backups = tmp_path / "backups"
-    with room_for(4096), pytest.raises(BackupError):
+    with room_for(4096), pytest.raises(BackupError, match=r"authority\.db into .*backups"):
         make(head_end.settings, store, backups, NOW)
     assert list(backups.iterdir()) == []
     with room_for(100), pytest.raises(StoreUnavailable):
@@ -356,6 +358,17 @@ def test_a_restore_that_fails_leaves_nothing_to_start_with(
     manifest.contents["readings"]["readings"]["rows"] += 1
     manifest.write(folder)
     with pytest.raises(BackupError, match="not what was backed up"):
+        restored_into(folder, tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_the_last_step_of_a_restore_leaves_nothing_either(
+    head_end: Any, store: DuckDbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    full = OperationalError("UPDATE", None, sqlite3.OperationalError("database or disk is full"))
+    monkeypatch.setattr(restoring, "skip_used", Mock(side_effect=full))
+    with pytest.raises(BackupError, match="disk is full"):
         restored_into(folder, tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
