@@ -6,7 +6,7 @@ import typer
 
 from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db import migrate
-from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.engines import is_open_elsewhere, open_engine, writing
 from hesper_cloud.provision import ProvisioningError, note
 from hesper_cloud.settings import Settings
 
@@ -32,11 +32,13 @@ def back(
     reason: Annotated[str, typer.Option(help="Why; it goes into the audit log.")],
     config: Config = DEFAULT,
 ) -> None:
-    """Takes a database back to an older schema; head end and authority must stand still.
+    """Takes a database back to an older schema; refused while anybody has it open.
 
     What only newer tables and columns hold is lost: make a backup first.
     """
     settings = Settings.load(config)
+    if is_open_elsewhere(_url(settings, which)):
+        raise ProvisioningError(f"somebody has the {which} open: stop head end and authority first")
     authority = open_engine(settings.database.authority_url)
     engine = open_engine(_url(settings, which))
     try:

@@ -18,7 +18,7 @@ from hesper_cloud.authority.core import Authority
 from hesper_cloud.commissioning import MeterPaper, commission
 from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.authority import Batch, BatchRow
-from hesper_cloud.db.engines import open_engine, reading, writing
+from hesper_cloud.db.engines import is_open_elsewhere, open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter, Gateway, ImportFile, LongJob, Meter, Request, Sim
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.imports.folders import Folder
@@ -99,6 +99,15 @@ def test_of_two_that_migrate_at_once_one_waits_for_the_other(postgres_database: 
     finally:
         first.dispose()
         second.dispose()
+
+
+def test_who_has_a_database_open_is_known(postgres_database: Databases) -> None:
+    url = postgres_database()
+    assert not is_open_elsewhere(url)
+    engine = open_engine(url)
+    engine.connect().close()
+    assert is_open_elsewhere(url)
+    engine.dispose()
 
 
 def test_times_come_back_and_a_reader_keeps_its_snapshot(postgres_database: Databases) -> None:

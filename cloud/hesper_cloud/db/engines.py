@@ -11,11 +11,11 @@ database share, so that two authorities decide one after the other.
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
@@ -23,6 +23,10 @@ _LOOK_AGAIN_S = 0.01
 PER_QUERY = 5_000  # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535
 _BEGIN = "hesper_begin"
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
+_OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 T = TypeVar("T")
 
@@ -92,6 +96,36 @@ def _sqlite_url(url: str, *, read_only: bool) -> str:
         return url
     mode = "ro" if read_only else "rwc"
     return f"sqlite:///file:{path}?mode={mode}&uri=true"
+
+
+def is_open_elsewhere(url: str) -> bool:
+    """Says whether anybody has a database open; to be asked before oneself has it open.
+
+    Head end and authority keep connections as long as they run.
+    """
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        return Path(str(address.database)).exists() and _is_held(str(address.database))
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text(_OTHERS)))
+    finally:
+        engine.dispose()
+
+
+def _is_held(file: str) -> bool:
+    """Says whether another connection is open: in WAL each keeps a lock that shuts out this one."""
+    with closing(sqlite3.connect(file, timeout=1.0)) as alone:
+        alone.execute("PRAGMA locking_mode=EXCLUSIVE")
+        try:
+            alone.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if is_locked(error):
+                return True
+            raise
+        alone.rollback()
+        return False
 
 
 def leave_readable(engine: Engine) -> None:

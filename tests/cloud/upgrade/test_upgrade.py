@@ -235,6 +235,11 @@ def test_the_command_line_goes_back_and_says_where_it_is(head_end: Any, tmp_path
     newest = migrate.newest("registry")
     assert f"registry: {newest}; this version needs {newest}" in tell("show").output
     assert tell("back", "registry", "9999", "--reason", "x").exit_code != 0
+    head_end.databases.registry.connect().close()  # as of a head end that runs
+    running = tell("back", "registry", BEHIND["registry"], "--reason", "the new one is slow")
+    assert "stop head end and authority first" in str(running.exception)
+    assert f"registry: {newest};" in tell("show").output
+    head_end.databases.close()
     done = tell("back", "registry", BEHIND["registry"], "--reason", "the new one is slow")
     assert done.exit_code == 0, done.output
     assert f"registry: {BEHIND['registry']};" in tell("show").output
