@@ -216,6 +216,8 @@ def loss(account: Account, error: BaseException) -> str:
             f"{where} refuses {account.username or account.client_id}: {why}; "
             "compare [broker] in gateway.toml with the broker's password file"
         )
+    if isinstance(error.__context__, ConnectionRefusedError):
+        why += "; does the broker run, on this host and port? [broker] in gateway.toml"
     return f"{where}: {why}"
 
 

@@ -28,7 +28,7 @@ from hesper_gateway import (
     template_commands,
     update_commands,
 )
-from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up
+from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up, must_exist
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
 from hesper_gateway.errors import ConfigError
@@ -73,6 +73,7 @@ def run(
     try:
         settings = file.begin()
     except ConfigError as error:
+        must_exist(config)
         give_up(error, 2)
     from hesper_gateway import app as agent
 

@@ -17,12 +17,17 @@ DEFAULT = Path("gateway.toml")
 
 def settings(path: Path) -> GatewayConfig:
     """Returns the configuration, or ends the program with exit code 2 and the reason."""
-    if not path.exists():
-        give_up(ConfigError(f"there is no {path}; another one is named by --config"), 2)
+    must_exist(path)
     try:
         return load(path)
     except ConfigError as error:
         give_up(error, 2)
+
+
+def must_exist(path: Path) -> None:
+    """Ends the program with exit code 2, and says how another file is named, where this is none."""
+    if not path.exists():
+        give_up(ConfigError(f"there is no {path}; another one is named by --config"), 2)
 
 
 def give_up(error: GatewayError, code: int) -> NoReturn:

@@ -378,6 +378,15 @@ def test_a_wrong_configuration_is_told_plainly(tmp_path: Path, broken: str, said
     assert "Traceback" not in ended.stderr
 
 
+def test_where_no_configuration_is_the_option_for_another_is_told(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [BIN / "hesper-gateway", "run"],
+        check=False, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    said = "there is no gateway.toml; another one is named by --config\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
+
+
 def test_a_wrong_configuration_is_told_also_beside_a_running_agent(tmp_path: Path) -> None:
     Signer.generate().save(tmp_path / "gateway.key")
     path = tmp_path / "gateway.toml"

@@ -262,7 +262,7 @@ async def test_a_broker_that_is_away_and_then_refuses_is_told_twice(
     closed = broker_factory("listener {port} 127.0.0.1\nallow_anonymous false\n")
     closed.kill()
     async with uplink_on(closed.port, outbox):
-        await eventually(lambda: "refused" in caplog.text)
+        await eventually(lambda: "refused; does the broker run" in caplog.text)
         closed.start()
         await eventually(lambda: "ot authorized" in caplog.text)
 
