@@ -25,7 +25,8 @@ _BEGIN = "hesper_begin"
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type = 'client backend'"  # not the server's own, as the one that vacuums
 )
 
 T = TypeVar("T")
