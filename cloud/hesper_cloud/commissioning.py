@@ -54,9 +54,15 @@ def commission(databases: Databases, papers: Sequence[MeterPaper]) -> int:
     Life support goes on the authority's own list first, from which this never takes it away.
 
     Raises:
-        ProvisioningError: a serial number or gateway name is not one.
+        ProvisioningError: a serial number or gateway name is not one, or two papers of a meter do
+            not say the same. Nothing is entered then.
     """
+    first: dict[str, MeterPaper] = {}
     for paper in papers:
+        if first.setdefault(paper.id, paper) != paper:
+            raise ProvisioningError(
+                f"meter {paper.id} is there twice, and not the same; keep one of the two"
+            )
         try:
             meter_id(paper.id)
             gateway_id(paper.gateway)

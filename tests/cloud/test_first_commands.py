@@ -5,9 +5,14 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import command_line
 import pytest
+from hesper_cloud.commissioning import MeterPaper, commission
+from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import Meter
+from hesper_cloud.provision import ProvisioningError
 
 PASSWORD = "kestrel over the moor"
 
@@ -63,3 +68,12 @@ def test_a_password_is_asked_for_twice_at_a_terminal_and_not_shown(config: Path)
     assert b"Password of ann:" in said
     assert b"ann is operator" in said
     assert PASSWORD.encode() not in said
+
+
+def test_of_a_meter_with_two_papers_that_differ_neither_is_believed(head_end: Any) -> None:
+    first, other = MeterPaper(id="T1", gateway="gw-1"), MeterPaper(id="T1", gateway="gw-2")
+    with pytest.raises(ProvisioningError, match="T1 is there twice"):
+        commission(head_end.databases, [first, other])
+    with reading(head_end.databases.registry) as session:
+        assert session.get(Meter, "T1") is None
+    assert commission(head_end.databases, [first, first]) == 2
