@@ -56,6 +56,19 @@ def link_of(head_end) -> AuthorityLink:
     return AuthorityLink(sources, keys.request_sealer(head_end.settings.keys))
 
 
+def test_nothing_is_signed_while_the_kill_switch_waits(head_end, monkeypatch):
+    def engaged_meanwhile(_: object) -> None:
+        put(head_end, "kill_switch.engage", "key-2", reason="a storm")
+
+    monkeypatch.setattr(head_end.authority._batches, "turn", engaged_meanwhile)
+    assert head_end.ask_reconnect().state == "done"
+    assert head_end.published() == []
+    monkeypatch.undo()
+    head_end.authority.turn()
+    assert states(head_end) == ["done", "done"]
+    assert [each.state for each in head_end.commands()] == ["cancelled"]
+
+
 @pytest.mark.parametrize("ahead_s", [-3600, 3600])
 def test_the_kill_switch_is_heeded_whatever_the_clocks_say(head_end, ahead_s):
     put(head_end, "kill_switch.engage", "key-1", reason="clocks gone mad")

@@ -103,10 +103,12 @@ class Authority:
         if self._enrolment is not None:
             self._enrolment.settle(self._database, now)
         self._alarms.turn(now)
-        self._batches.turn(now)
+        if not self._desk.is_urgent():
+            self._batches.turn(now)
         try:
-            for outgoing in self._dispatcher.sign_queued(now):
-                self._publish(outgoing, now)
+            if not self._desk.is_urgent():
+                for outgoing in self._dispatcher.sign_queued(now):
+                    self._publish(outgoing, now)
         finally:  # where nothing can be signed, what has been is followed all the same
             self._follow(now)
         if self.checkpoints is not None:

@@ -7,9 +7,10 @@ again, or a row that someone copied all end in the same outcome and no second ef
 A request is marked as being in hand before it is decided, and taken back by nobody from then on:
 whoever gave up waiting for it is told that it is being worked on, and not that it will not happen.
 
-What is asked of the kill switch waits for nothing: it goes before all other requests, and one that
-takes seconds, the freezing of a batch, looks for it while it is worked on. It gives way then: its
-transaction is rolled back, and it is begun anew afterwards.
+What is asked of the kill switch waits for nothing: it goes before all other requests, nothing is
+let go or signed before it is settled, and a request that takes seconds, the freezing of a batch,
+looks for it while it is worked on. It gives way then: its transaction is rolled back, and it is
+begun anew afterwards.
 """
 
 import logging
@@ -90,6 +91,11 @@ class Desk:
         with reading(self._registry) as session:
             return session.scalar(_next().with_only_columns(Request.id)) is not None
 
+    def is_urgent(self) -> bool:
+        """Says whether something is asked of the kill switch that was not settled yet."""
+        with reading(self._registry) as session:
+            return session.scalar(_next().with_only_columns(Request.kind)) in _URGENT
+
     def _take_next(self) -> Asked | None:
         """Takes the next request in hand; one that the authority died over still is."""
         if not self.has_new():
@@ -154,9 +160,8 @@ class Desk:
         Raises:
             GivesWay: it does.
         """
-        with reading(self._registry) as session:
-            if session.scalar(_next().with_only_columns(Request.kind)) in _URGENT:
-                raise GivesWay
+        if self.is_urgent():
+            raise GivesWay
 
     @staticmethod
     def _check_age(asked: Asked, now: datetime, limit: timedelta) -> None:
