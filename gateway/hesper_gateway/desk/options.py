@@ -108,7 +108,7 @@ class Connection:
 
     host: Annotated[str | None, _option("Meter's address; with --port.", _METER)] = None
     port: Annotated[int, _option("TCP or UDP port.", _METER, min=1, max=65535)] = 4059
-    udp: Annotated[bool, _option("The wrapper over UDP.", _METER)] = False
+    udp: Annotated[bool, _option("The wrapper over UDP.", _METER, "--udp")] = False
     serial: Annotated[
         str | None, _option("Serial port instead, e.g. /dev/ttyUSB0 (HDLC).", _METER)
     ] = None
@@ -118,7 +118,9 @@ class Connection:
     framing: Annotated[str, _option("Framing of the serial port.", _METER)] = "8N1"
     mode_e: Annotated[
         bool,
-        _option("Sign on by IEC 62056-21 mode E first (optical heads, 300 7E1).", _METER),
+        _option(
+            "Sign on by IEC 62056-21 mode E first (optical heads, 300 7E1).", _METER, "--mode-e"
+        ),
     ] = False
     link: Annotated[
         Link | None, _option("Default: wrapper over TCP, hdlc over serial.", _METER)
@@ -137,7 +139,9 @@ class Connection:
         int | None, _option("HDLC server address size: 1, 2 or 4.", _METER, "--address-octets")
     ] = None
     timeout: Annotated[float, _option("Seconds of silence before a retry.", _METER, min=0.05)] = 5.0
-    trace: Annotated[bool, _option("Show every octet sent and received on stderr.", _METER)] = False
+    trace: Annotated[
+        bool, _option("Show every octet sent and received on stderr.", _METER, "--trace")
+    ] = False
     client: Annotated[
         int,
         _option(
@@ -169,20 +173,41 @@ class Connection:
     ] = None
     suite: Annotated[
         int,
-        _option("0 (AES-128), 1 (the same, P-256), 2 (AES-256, P-384).", _PROTECTION, min=0, max=2),
+        _option(
+            "0 (AES-128), 1 (the same, P-256), 2 (AES-256, P-384).",
+            _PROTECTION,
+            min=0,
+            max=2,
+        ),
     ] = 0
     policy: Annotated[
-        Policy, _option("What an APDU needs at least, ours and the meter's.", _PROTECTION)
+        Policy,
+        _option(
+            "What an APDU needs at least, ours and the meter's: authenticated-encrypted, "
+            "authenticated or encrypted.",
+            _PROTECTION,
+            metavar="HOW",
+        ),
     ] = Policy.BOTH
     general: Annotated[
-        bool, _option("Send general-glo/ded-ciphering instead of glo-/ded-…", _PROTECTION)
+        bool,
+        _option("Send general-glo/ded-ciphering instead of glo-/ded-…", _PROTECTION, "--general"),
     ] = False
     general_ciphering: Annotated[
         Establishment | None,
-        _option("Send general-ciphering with a key of this kind.", _PROTECTION),
+        _option(
+            "Send general-ciphering with a key that is identified, wrapped, one-pass or static.",
+            _PROTECTION,
+            metavar="KEY",
+        ),
     ] = None
     sign: Annotated[
-        Signing, _option("Sign APDUs before (inside) or after ciphering.", _PROTECTION)
+        Signing,
+        _option(
+            "Sign APDUs before (inside) or after ciphering (outside), or none.",
+            _PROTECTION,
+            metavar="WHERE",
+        ),
     ] = Signing.NONE
     invocation_counter: Annotated[
         int | None,

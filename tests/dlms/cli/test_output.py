@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,3 +31,10 @@ def test_rows_that_end_before_they_begin_are_not_asked_for(run: Run, chosen: lis
     done = run("profile", "--host", "127.0.0.1", "--port", "1", "1.0.99.1.0.255", *chosen)
     assert done.returncode == 2
     assert "ends before" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["read", "profile", "objects", "write", "invoke"])
+def test_no_name_of_an_option_is_cut_at_80_columns(run: Run, command: str) -> None:
+    shown = run(command, "--help", COLUMNS="80").stdout
+    assert re.findall(r"--[a-z-]*…", shown) == []
+    assert "--general-ciphering " in shown
