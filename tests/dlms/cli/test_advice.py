@@ -65,7 +65,7 @@ def test_a_wrong_port_and_a_missing_password(command: Callable[..., Any]) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "127.0.0.1", "--serial", "/dev/null"], "--host ADDRESS or --serial PORT"),
+        (["--host", "127.0.0.1", "--serial", "/dev/null"], "--host or --serial, not both"),
         (["--host", "127.0.0.1", "--mode-e"], "optical head"),
         (["--host", "127.0.0.1", "--udp", "--link", "hdlc"], "UDP"),
         (["--serial", "/dev/null", "--framing", "9"], "8N1"),
