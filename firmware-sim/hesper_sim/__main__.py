@@ -1,5 +1,5 @@
 """`python -m hesper_sim`: the same as `hesper-sim`."""
 
-import hesper_commands
+import hesper_entry
 
-hesper_commands.sim()
+hesper_entry.sim()

@@ -1,5 +1,5 @@
 """`python -m hesper_gateway` is `hesper-gateway`."""
 
-import hesper_commands
+import hesper_entry
 
-hesper_commands.gateway()
+hesper_entry.gateway()

@@ -1,5 +1,5 @@
 """``python -m hesper_lab``."""
 
-import hesper_commands
+import hesper_entry
 
-hesper_commands.lab()
+hesper_entry.lab()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hesper_commands
+import hesper_entry
 import pytest
 
 WITHOUT = {
@@ -28,8 +28,8 @@ INTERRUPTED = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
 sys.path.insert(0, sys.argv[1])
-import hesper_commands
-hesper_commands.start("hesper-late", "late")
+import hesper_entry
+hesper_entry.start("hesper-late", "late")
 """
 IN_ITS_IMPORTS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
 """What a person does who typed the wrong thing."""
@@ -70,7 +70,7 @@ def test_ctrl_c_is_the_commands_own_once_it_runs(tmp_path):
 )
 def test_output_that_cannot_be_written_is_one_line(command, words):
     with FULL.open("w") as full:
-        program = f"import hesper_commands; hesper_commands.{command}()"
+        program = f"import hesper_entry; hesper_entry.{command}()"
         ended = started(program, *words, stdout=full)
     assert ended.returncode in {1, 2}
     name = "hesper" if command == "lab" else f"hesper-{command}"
@@ -79,6 +79,6 @@ def test_output_that_cannot_be_written_is_one_line(command, words):
 
 def test_every_command_of_the_project_starts_so(project):
     places = project["project"]["scripts"]
-    assert places == {f"hesper-{each}": f"hesper_commands:{each}" for each in
+    assert places == {f"hesper-{each}": f"hesper_entry:{each}" for each in
                       ("dlms", "gateway", "cloud", "sim", "lab")}  # fmt: skip
-    assert all(callable(getattr(hesper_commands, place.split(":")[1])) for place in places.values())
+    assert all(callable(getattr(hesper_entry, place.split(":")[1])) for place in places.values())

@@ -71,7 +71,7 @@ def test_every_package_is_typed(packages, wheel):
 @pytest.mark.parametrize(
     "package",
     [
-        "contracts/hesper_commands", "contracts/hesper_contracts", "dlms/hesper_dlms",
+        "contracts/hesper_entry", "contracts/hesper_contracts", "dlms/hesper_dlms",
         "gateway/hesper_gateway", "cloud/hesper_cloud", "ui/hesper_ui", "lab/hesper_lab",
     ],
 )  # fmt: skip

@@ -11,8 +11,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-if __name__ != "hesper_commands":  # through its folder: as the other packages
-    raise ImportError(f"import hesper_commands, not {__name__}")
+if __name__ != "hesper_entry":  # through its folder: as the other packages
+    raise ImportError(f"import hesper_entry, not {__name__}")
 
 
 def dlms() -> None:
