@@ -6,7 +6,7 @@
   const NOT = "[type=password], [type=search], [type=file], [autocomplete=one-time-code], [role=search] *, [data-filters] *, dialog *, [readonly]";
   const { node } = window.hesperLive, typed = new Set();
   const who = () => document.querySelector("[data-who]")?.dataset.who;
-  const called = (field) => field.getAttribute("aria-label") || field.closest("label")?.querySelector("span")?.textContent || field.name;
+  const title = (field) => field.getAttribute("aria-label") || field.closest("label")?.querySelector("span")?.textContent || field.name;
   const read = () => { try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; } };
   const write = (kept) => { try { kept ? sessionStorage.setItem(KEY, JSON.stringify(kept)) : sessionStorage.removeItem(KEY); } catch { /* a private window keeps nothing */ } };
 
@@ -14,18 +14,19 @@
     if (target.matches("input, textarea") && !target.matches(NOT)) typed.add(target);
   }, true);
   addEventListener("pagehide", () => {
-    const left = [...typed].filter((field) => field.isConnected && field.value.trim()).map((field) => [called(field), field.value.slice(0, MOST)]);
+    const left = [...typed].filter((field) => field.isConnected && field.value.trim()).map((field) => [title(field), field.value.slice(0, MOST)]);
     if (left.length && who()) write({ who: who(), texts: { ...read()?.texts, ...Object.fromEntries(left) } });
   });
 
   function show(texts) {
     const box = node("details", "drafts panel"), list = node("dl", "facts"), discard = node("button", "btn small", hesperSay("Discard"));
-    for (const [name, text] of Object.entries(texts)) {
-      const copy = node("button", "btn small", hesperSay("Copy")), said = node("dd");
-      copy.setAttribute("aria-label", hesperSay("Copy: {name}", { name }));
+    for (const [index, [name, text]] of Object.entries(texts).entries()) {
+      const copy = node("button", "btn small", hesperSay("Copy")), called = node("dt", "", name), said = node("dd");
+      called.id = `draft-${index}`;
+      copy.setAttribute("aria-describedby", called.id);
       copy.addEventListener("click", () => navigator.clipboard?.writeText(text));
       said.append(node("span", "written", text), copy);
-      list.append(node("dt", "", name), said);
+      list.append(called, said);
     }
     discard.addEventListener("click", () => { write(null); box.remove(); });
     box.open = true;
