@@ -6,7 +6,6 @@ REST exports. Latency is reported; it does not decide.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from hesper_sim import ledger
 
+from hesper_lab.launched import typed_at
 from hesper_lab.processes import Died
 from hesper_lab.reconcile import Account, RelayAccount, reconcile, reconcile_relays
 from hesper_lab.rest import Rest, StoredRow
@@ -55,7 +55,7 @@ class Report:
 
 def run(folder: Path, store: StoreKind, say: Say, *, install: bool = True) -> Report:
     """Run the acceptance test in a folder of its own, which must be empty or absent."""
-    began = float(os.environ.get("HESPER_STARTED_AT", time.time()))
+    began = typed_at()
     wishes = Wishes(store=store, capture_period_s=CAPTURE_PERIOD_S, history_days=0, snapshot_s=5)
     site = Site.open(folder, wishes)
     with running(site, say, install=install) as system:

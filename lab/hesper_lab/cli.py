@@ -1,7 +1,6 @@
 """What ``./hesper`` runs once the environment is there."""
 
 import json
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hesper_lab.launched import is_launched
 from hesper_lab.processes import Died, leave_in_order
 from hesper_lab.site import HOME, LOOPBACK, STORES, InUse, NotASite, StoreKind, Wishes, forget
 from hesper_lab.system import Missing
@@ -21,8 +21,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
 CONSOLE_PORT = 18080  # what the documents name; another when it is taken
-BEGAN = "HESPER_STARTED_AT"
-"""In the environment when `./hesper` was typed: when that was."""
 _screen = Console(stderr=True)
 
 
@@ -223,7 +221,7 @@ def main() -> None:
     """Run the command line; what a person can mend is said in one line."""
     leave_in_order()
     try:
-        app(prog_name="./hesper" if BEGAN in os.environ else None)
+        app(prog_name="./hesper" if is_launched() else None)
     except (Died, InUse, Missing, NotASite) as error:
         _screen.print(f"hesper: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)

@@ -1,7 +1,6 @@
 """The demo: a whole Hesper on this machine until Ctrl-C."""
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from hesper_lab.launched import typed_at
 from hesper_lab.processes import stop_signals
 from hesper_lab.running import running
 from hesper_lab.site import Site, Wishes
@@ -21,7 +21,7 @@ _WATCH_S = 1.0
 
 def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) -> None:
     """Start a site in a folder, say where the console is, and stop it all when asked to."""
-    began = float(os.environ.get("HESPER_STARTED_AT", time.time()))
+    began = typed_at()
     stop = threading.Event()
 
     def asked(_number: int, _frame: FrameType | None) -> None:

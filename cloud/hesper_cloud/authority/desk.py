@@ -37,7 +37,7 @@ from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import SettledRequest
 from hesper_cloud.db.engines import reading, writing
-from hesper_cloud.db.registry import UNSETTLED, Request
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, UNSETTLED, Request
 from hesper_cloud.sealing import Opener
 from hesper_cloud.vault import Vault
 from hesper_cloud.worded import told_by, worded, wording
@@ -172,7 +172,7 @@ class Desk:
         age = now - asked.created_at
         if asked.kind in _AT_ANY_TIME:
             return
-        if age < -facts.CLOCK_TOLERANCE:
+        if age < -CLOCK_TOLERANCE:
             raise Denied(
                 "the request is of a time that has not come by the authority's clock: set the "
                 "clocks of both machines right"

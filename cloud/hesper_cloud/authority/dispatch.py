@@ -31,6 +31,7 @@ from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.authority.under_way import UnderWay
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
 from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.observing.context import within
 from hesper_cloud.worded import later, told_by, worded
 
@@ -245,7 +246,7 @@ class Dispatcher:
             logical_device_name=meter.logical_device_name,
             counter=order.counter,
             issued_at=now,
-            not_before=now - facts.CLOCK_TOLERANCE,
+            not_before=now - CLOCK_TOLERANCE,
             not_after=not_after,
             requester=command.requester,
             approver=command.approver,

@@ -18,7 +18,6 @@ from hesper_contracts.results import (
     without_conversation,
 )
 
-from hesper_cloud.authority import facts
 from hesper_cloud.authority.kinds import (
     ACTIVATE,
     ARM,
@@ -33,6 +32,7 @@ from hesper_cloud.authority.kinds import (
     UPDATE,
 )
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.worded import later, worded
 
 CLOCK_RIGHT_MS = 2_000
@@ -118,7 +118,7 @@ def _restart(command: CommandRecord, result: CommandResult) -> str | None:
     found = _findings(result)
     if found is None or found.started_at is None:
         return later("shows no start")
-    if command.sent_at is not None and found.started_at < command.sent_at - facts.CLOCK_TOLERANCE:
+    if command.sent_at is not None and found.started_at < command.sent_at - CLOCK_TOLERANCE:
         return later("its program has run since before the command")
     return None
 

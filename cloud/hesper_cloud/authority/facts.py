@@ -20,10 +20,8 @@ from hesper_cloud.db.authority import (
 )
 from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
-from hesper_cloud.db.registry import Gateway, Meter
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, Gateway, Meter
 
-CLOCK_TOLERANCE = timedelta(seconds=5)
-"""The clocks of two machines may differ by so much."""
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 

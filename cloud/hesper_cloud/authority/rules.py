@@ -21,6 +21,7 @@ from hesper_cloud.authority.kinds import AT_GATEWAY, CUTTING, KINDS, MOVING, REA
 from hesper_cloud.authority.policy import BackfillLimits, Policy
 from hesper_cloud.db.authority import CommandRecord, User
 from hesper_cloud.db.engines import reading
+from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.worded import told_by, worded
 
 SERIAL_TAIL = 4
@@ -220,7 +221,7 @@ def check_range(wanted: Wanted, limits: BackfillLimits, now: datetime) -> None:
     """
     if not isinstance(wanted, ReadProfile | ReadEventLog):
         return
-    if wanted.until > now + facts.CLOCK_TOLERANCE:
+    if wanted.until > now + CLOCK_TOLERANCE:
         raise Denied("the range ends in the future")
     if wanted.until - wanted.since > timedelta(days=limits.range_days):
         raise Denied(worded("a range of more than {range_days} days", range_days=limits.range_days))

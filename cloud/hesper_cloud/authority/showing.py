@@ -8,8 +8,7 @@ from msgspec import UnsetType
 from sqlalchemy import select
 from sqlalchemy.orm import Session, load_only
 
-from hesper_cloud.authority.facts import CLOCK_TOLERANCE
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, Meter
 
 _DETAIL_LIMIT = 500
 _SHOWN = (Meter.relay_output, Meter.relay_control, Meter.relay_confirmed_at, Meter.firmware)

@@ -4,7 +4,7 @@ Written by the main process (ingest, jobs, web). The authority reads it, settles
 `Request` and marks rows of `Result`; it trusts nothing here without a signature or a password.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -219,6 +219,8 @@ class Meter(RegistryBase):
     deleted_at: Mapped[datetime | None]
 
 
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""The clocks of two machines may differ by so much."""
 FOREIGN, YES = "foreign_gateway", "yes"
 """The attribute of an event that a gateway tells of a meter which is behind another one."""
 

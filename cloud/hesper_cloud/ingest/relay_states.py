@@ -17,14 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.engines import writing
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, Meter
 from hesper_cloud.quantities import REGISTER_SNAPSHOT, RELAY
 from hesper_cloud.rules import reconnected
 from hesper_cloud.services.sources import instant
 from hesper_cloud.stores.port import CommittedRows
 
 log = logging.getLogger(__name__)
-_CLOCK_TOLERANCE_S = 5
 
 
 class _State(NamedTuple):
@@ -81,7 +80,7 @@ class RelayStates:
 
 def _show(session: Session, meter: str, state: _State) -> None:
     read_at = instant(state.read_at)
-    known_at, latest = Meter.relay_confirmed_at, instant(state.stored_at + _CLOCK_TOLERANCE_S)
+    known_at, latest = Meter.relay_confirmed_at, instant(state.stored_at) + CLOCK_TOLERANCE
     older = or_(known_at.is_(None), known_at < read_at, known_at > latest)
     session.execute(
         update(Meter)

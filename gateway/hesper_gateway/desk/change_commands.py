@@ -108,8 +108,9 @@ class _Order(NamedTuple):
     returned: axdr.Data | None = None
     error: str = ""
     said: str = ""
-    refusal: ServiceError | None = None
     """For people, where it is not done."""
+    refusal: ServiceError | None = None
+    """What the meter said, where it refused."""
 
 
 _NOT_SENT = _Order(False, None, "not sent", "not sent")
