@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.alerting import Alert
-from hesper_cloud.db.engines import PER_QUERY, batched, reading
+from hesper_cloud.db.engines import PER_QUERY, reading
+from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Meter
 from hesper_cloud.giving_way import Seldom
 from hesper_cloud.ingest import kept_apart
@@ -178,23 +179,24 @@ class Owners:
         settled = self.ask(fresh)
         for gateway, block in came:
             own = [m for m in block.meters if m in fresh and self._of.get(m, gateway) == gateway]
-            beyond[gateway] |= self.names.beyond(gateway, (m for m in own if m not in settled))
-            for meter in own:
-                if meter not in beyond[gateway]:
-                    self._of.setdefault(meter, gateway)
+            over = self.names.beyond(gateway, [meter for meter in own if meter not in settled])
+            if over:
+                beyond[gateway] |= over
+                own = [meter for meter in own if meter not in over]
+            self._of.update(dict.fromkeys(own, gateway))
         return beyond
 
-    def ask(self, meters: Iterable[str]) -> set[str]:
+    def ask(self, meters: Collection[str]) -> set[str]:
         """Asks the registry whose meters are; returns those that are commissioned."""
         settled: set[str] = set()
+        query = select(Meter.id, Meter.gateway_id, _is_settled())
         with reading(self._engine) as session:
-            for some in batched(list(meters)):
-                query = select(Meter.id, Meter.gateway_id, _is_settled())
-                for meter, owner, is_settled in session.execute(query.where(Meter.id.in_(some))):
-                    if owner is not None:
-                        self._of[meter] = owner
-                    if is_settled:
-                        settled.add(meter)
+            found = session.execute(query.where(Meter.id.in_(listed(session, meters))))
+            for meter, owner, is_settled in found:
+                if owner is not None:
+                    self._of[meter] = owner
+                if is_settled:
+                    settled.add(meter)
         return settled
 
     def _tell(self, came: Sequence[tuple[str, Block]], foreign: Sequence[Flags]) -> None:
