@@ -71,8 +71,9 @@ def refill(
 def _doubted(found: Series, edits: list[Substitute]) -> set[int]:
     """Returns when something doubtful was captured that nobody has edited."""
     edited = {int(row.captured_at.timestamp()) for row in edits}
+    doubtful = {quality for quality in set(found.quality) if is_doubted(quality, ())}
     flagged = zip(found.times, found.quality, strict=True)
-    return {at for at, quality in flagged if is_doubted(quality, ())} - edited
+    return {at for at, quality in flagged if quality in doubtful} - edited
 
 
 def _known(found: Series, edits: list[Substitute]) -> dict[int, int]:
