@@ -54,16 +54,19 @@ class GivesWay:
         self._stopped.set()
 
     def portions(self, of: Iterable[T]) -> Iterator[T]:
-        """Yields what it is given, and rests after what was done to get and use each."""
-        begun = self._monotonic()
+        """Yields what it is given, and rests after what was done to get and use each.
+
+        A portion may itself be taken in portions: what was rested between those is no work.
+        """
+        begun, rested = self._monotonic(), rested_s.get()
         for portion in of:
             yield portion
-            worked_s = self._monotonic() - begun
+            worked_s = self._monotonic() - begun - (rested_s.get() - rested)
             rest_s = min(worked_s * _rest(self.busy()), _LONGEST_REST_S)
             if rest_s and not self._stopped.is_set():
                 self._sleep(rest_s)
                 rested_s.set(rested_s.get() + rest_s)
-            begun = self._monotonic()
+            begun, rested = self._monotonic(), rested_s.get()
 
 
 def _rest(busy: float) -> float:

@@ -38,6 +38,13 @@ def test_what_it_takes_to_get_a_portion_is_work_too(clock: HandClock) -> None:
     assert clock() == 100.0 + 2 * (0.5 + 2.25)
 
 
+def test_what_was_rested_within_a_portion_is_no_work(clock: HandClock) -> None:
+    giving_way = GivesWay(lambda: 0.5, clock.pass_by, clock)
+    for parts in giving_way.portions([(0.25, 0.5)]):
+        list(worked(giving_way, clock, *parts))
+    assert clock() == 100.0 + 0.75 + 4.5 * 0.75 + 4.5 * 0.75
+
+
 def test_while_ingest_has_no_time_to_spare_it_gets_a_fiftieth(clock: HandClock) -> None:
     busy = iter((0.9, 0.95, 1.0))
     giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
 from hesper_cloud.aggregates import calendar, neighbours, pages, totals
@@ -28,14 +27,15 @@ from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import Integers, ReadingStore
 from hesper_cloud.validation import dirty, substitutes
-from hesper_cloud.validation.filling import refill
+from hesper_cloud.validation.filling import renewal
 from hesper_cloud.validation.judge import judge
 from hesper_cloud.validation.sheet import Sheet, alike, lay_out
-from hesper_cloud.validation.substitutes import Curve
+from hesper_cloud.validation.substitutes import Curve, Renewal
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
 
 MARKS_PER_TURN = 20_000
 _METERS_PER_SHEET = 250
+_ESTIMATES_AT_ONCE = 250
 _DAY_S = 86_400
 _SHORTEST_GRACE_S = 30
 _FEWEST_CAPTURES = 2  # an interval lies between them
@@ -184,20 +184,30 @@ class Work:
         return neighbours.beyond(laid.sheet, rows, wide.sheet)
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
-        """Renews estimates where captures are missing; returns the days that this changed."""
-        validation, zone = self._settings.validation, seated.sitting.zone
+        """Renews estimates where captures are missing; returns the days that this changed.
+
+        What they rest on is read and worked out while nobody waits for the registry; it is written
+        some registers at a time.
+        """
+        changed: set[tuple[str, date]] = set()
+        for some in self._giving_way.portions(_in_portions(self._renewals(seated, laid))):
+            with writing(self._engine) as session:
+                for each in some:
+                    for at in substitutes.renew_estimates(session, each, self._clock()):
+                        days = calendar.touched_days(at, at, seated.sitting.zone)
+                        changed.update((each.curve.meter, day) for day in days)
+        return changed
+
+    def _renewals(self, seated: Seated, laid: Overlaid) -> Iterator[Renewal]:
+        """Yields what the estimates of a sheet's registers should be."""
+        validation = self._settings.validation
         limits = validation.of(seated.sitting.meter_type)
         span = _span(seated.sitting, laid.sheet)
-        with writing(self._engine) as session:
-            return {
-                (curve.meter, day)
-                for curve, around in self._surroundings(session, seated, laid, span)
-                for at in refill(session, around, curve, span, validation, limits)
-                for day in calendar.touched_days(at, at, zone)
-            }
+        for curve, around in self._surroundings(seated, laid, span):
+            yield renewal(around, curve, span, validation, limits)
 
     def _surroundings(
-        self, session: Session, seated: Seated, laid: Overlaid, span: Span
+        self, seated: Seated, laid: Overlaid, span: Span
     ) -> Iterator[tuple[Curve, Surroundings]]:
         """Yields the registers to renew, and what that needs: the sheet's where it is enough."""
         rules = self._settings.validation.estimation
@@ -211,7 +221,7 @@ class Work:
                 others.append(curve)
             else:
                 yield curve, around
-        yield from far(session, self._store, others, span, rules)
+        yield from far(self._engine, self._store, others, span, rules)
 
     def _write(self, seated: Seated, laid: Overlaid) -> None:
         """Judges and sums a sheet, and puts its rows into the book."""
@@ -224,6 +234,20 @@ class Work:
         }
         worked = pages.worked(laid.sheet.meters, sitting.day)
         self._book.replace(worked, written, self._clock())
+
+
+def _in_portions(renewals: Iterable[Renewal]) -> Iterator[list[Renewal]]:
+    """Yields renewals some at a time: fewer where there is more to write."""
+    some: list[Renewal] = []
+    weight = 0
+    for each in renewals:
+        some.append(each)
+        weight += 1 + len(each.wanted) + len(each.before)
+        if weight >= _ESTIMATES_AT_ONCE:
+            yield some
+            some, weight = [], 0
+    if some:
+        yield some
 
 
 def _around(times: Integers, period_s: int) -> tuple[int, int]:

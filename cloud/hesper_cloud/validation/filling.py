@@ -5,30 +5,23 @@ estimated, and each gap is filled as a whole: the result depends on stored value
 whatever day it was asked for.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from itertools import pairwise
-
-from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.stores.port import Quantity, Series
 from hesper_cloud.thresholds import Thresholds, Validation
-from hesper_cloud.validation import estimate, substitutes
+from hesper_cloud.validation import estimate
 from hesper_cloud.validation.codes import EDIT, is_doubted
 from hesper_cloud.validation.sheet import in_steps, is_summable
-from hesper_cloud.validation.substitutes import Curve
+from hesper_cloud.validation.substitutes import Curve, Renewal
 from hesper_cloud.validation.surroundings import Span, Surroundings
 
 
-def refill(
-    session: Session,
-    around: Surroundings,
-    curve: Curve,
-    span: Span,
-    validation: Validation,
-    limits: Thresholds,
-) -> set[int]:
-    """Renews the estimates that touch a span; returns the capture times that changed.
+def renewal(
+    around: Surroundings, curve: Curve, span: Span, validation: Validation, limits: Thresholds
+) -> Renewal:
+    """Returns what the estimates that touch a span should be.
 
     Gaps over which the register would have grown by more than any load can make it are left.
     """
@@ -36,12 +29,6 @@ def refill(
     edits = [row for row in held if row.method == EDIT]
     known = _known(found, edits)
     times, values = list(known), list(known.values())
-    doubted = _doubted(found, edits)
-    growth = {
-        at: values[place] - values[place - 1]
-        for place, (before_at, at) in enumerate(pairwise(times), start=1)
-        if abs(at - before_at - span.period_s) * 2 < span.period_s and not {before_at, at} & doubted
-    }
     touched = [
         gap
         for gap in estimate.gaps(times, values, span.period_s)
@@ -49,6 +36,7 @@ def refill(
     ]
     rules = (validation.estimation, validation.holidays)
     highest_w = in_steps(limits.highest_load_w, found.scaler)
+    growth = _growth(known, span.period_s, _doubted(found, edits)) if touched else {}
     wanted = [
         each
         for gap in touched
@@ -64,8 +52,16 @@ def refill(
         if row.method != EDIT and lowest <= row.captured_at.timestamp() <= highest
     ]
     quantity = Quantity(curve.logical_name, found.scaler, found.unit)
-    now = datetime.now(UTC)
-    return substitutes.renew_estimates(session, curve, quantity, wanted, before, now)
+    return Renewal(curve, quantity, wanted, before)
+
+
+def _growth(known: Mapping[int, int], period_s: int, doubted: set[int]) -> dict[int, int]:
+    """Returns the energy of intervals by their end, of which neither end is doubted."""
+    return {
+        at: after - before
+        for (before_at, before), (at, after) in pairwise(known.items())
+        if abs(at - before_at - period_s) * 2 < period_s and not {before_at, at} & doubted
+    }
 
 
 def _doubted(found: Series, edits: list[Substitute]) -> set[int]:

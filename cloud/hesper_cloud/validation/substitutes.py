@@ -1,10 +1,10 @@
 """Estimates and edits beside the raw values: versioned, never overwritten, only withdrawn."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
@@ -35,6 +35,23 @@ class Edit:
     idempotency_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What the estimates of a range of a curve should be.
+
+    Attributes:
+        curve: Whose estimates.
+        quantity: In what the values are given.
+        wanted: What should hold.
+        before: What held when that was found, edits left aside.
+    """
+
+    curve: Curve
+    quantity: Quantity
+    wanted: Sequence[Estimate]
+    before: Sequence[Substitute]
+
+
 def current(
     session: Session, meters: Sequence[str], profile: str, start: int, end: int
 ) -> list[Substitute]:
@@ -49,52 +66,52 @@ def current(
     return list(session.scalars(query.order_by(Substitute.meter, Substitute.captured_at)))
 
 
-def renew_estimates(
-    session: Session,
-    curve: Curve,
-    quantity: Quantity,
-    wanted: Iterable[Estimate],
-    before: Iterable[Substitute],
-    at: datetime,
-) -> set[int]:
-    """Makes the estimates of a range what they should be; returns the capture times that changed.
+def renew_estimates(session: Session, renewal: Renewal, at: datetime) -> set[int]:
+    """Makes estimates what they should be; returns the capture times that changed.
 
-    Args:
-        session: The caller's transaction.
-        curve: Whose estimates.
-        quantity: In what the values are given.
-        wanted: What should hold.
-        before: What holds, edits left aside.
-        at: When this is.
+    What a person edited since the renewal was found stays: the edit marks its day anew.
     """
-    due = {each.captured_at: each for each in wanted}
-    changed = set()
-    for row in before:
+    curve, quantity = renewal.curve, renewal.quantity
+    due = {each.captured_at: each for each in renewal.wanted}
+    outdated = {}
+    for row in renewal.before:
         moment = int(row.captured_at.timestamp())
         new = due.get(moment)
         if new and (new.value, new.method, quantity.scaler) == (row.value, row.method, row.scaler):
             del due[moment]
-            continue
-        session.merge(row).withdrawn_at = at
-        changed.add(moment)
-    session.flush()
-    versions = _newest_versions(session, curve, due)
+        else:
+            outdated[row.id] = moment
+    changed = _withdrawn(session, outdated, at)
+    versions, edits = _versions(session, curve, due)
+    fresh = [each for moment, each in due.items() if moment not in edits]
     session.add_all(
         Substitute(
             meter=curve.meter,
             profile=curve.profile,
             logical_name=curve.logical_name,
-            captured_at=_utc(moment),
-            version=versions.get(moment, 0) + 1,
+            captured_at=_utc(each.captured_at),
+            version=versions.get(each.captured_at, 0) + 1,
             method=each.method,
             value=each.value,
             scaler=quantity.scaler,
             unit=quantity.unit,
             made_at=at,
         )
-        for moment, each in due.items()
+        for each in fresh
     )
-    return changed | due.keys()
+    return changed | {each.captured_at for each in fresh}
+
+
+def _withdrawn(session: Session, moments: Mapping[int, int], at: datetime) -> set[int]:
+    """Withdraws rows, by id and capture time; returns the times of those that still held."""
+    changed = set()
+    for number, moment in moments.items():
+        row = session.get(Substitute, number)
+        if row is not None and row.withdrawn_at is None:
+            row.withdrawn_at = at
+            changed.add(moment)
+    session.flush()
+    return changed
 
 
 def edited(session: Session, edit: Edit, who: str, at: datetime) -> Substitute:
@@ -105,7 +122,7 @@ def edited(session: Session, edit: Edit, who: str, at: datetime) -> Substitute:
     curve = edit.curve
     for row in _of(session, curve, edit.captured_at):
         row.withdrawn_at, row.withdrawn_by = at, who
-    versions = _newest_versions(session, curve, [int(edit.captured_at.timestamp())])
+    versions, _ = _versions(session, curve, [int(edit.captured_at.timestamp())])
     new = Substitute(
         meter=curve.meter,
         profile=curve.profile,
@@ -143,19 +160,25 @@ def _of(session: Session, curve: Curve, at: datetime) -> list[Substitute]:
     return list(session.scalars(query))
 
 
-def _newest_versions(session: Session, curve: Curve, moments: Collection[int]) -> dict[int, int]:
-    """Returns the newest version by capture time, of all substitutes that a curve ever had."""
+def _versions(
+    session: Session, curve: Curve, moments: Collection[int]
+) -> tuple[dict[int, int], set[int]]:
+    """Returns the newest version by capture time, of all that a curve ever had, and its edits."""
     if not moments:
-        return {}
-    query = select(Substitute.captured_at, func.max(Substitute.version)).where(
+        return {}, set()
+    is_edit = (Substitute.method == EDIT) & Substitute.withdrawn_at.is_(None)
+    query = select(
+        Substitute.captured_at, func.max(Substitute.version), func.max(case((is_edit, 1), else_=0))
+    ).where(
         Substitute.meter == curve.meter,
         Substitute.profile == curve.profile,
         Substitute.logical_name == curve.logical_name,
         Substitute.captured_at >= _utc(min(moments)),
         Substitute.captured_at <= _utc(max(moments)),
     )
-    rows = session.execute(query.group_by(Substitute.captured_at))
-    return {int(at.timestamp()): version for at, version in rows}
+    rows = session.execute(query.group_by(Substitute.captured_at)).all()
+    versions = {int(at.timestamp()): version for at, version, _ in rows}
+    return versions, {int(at.timestamp()) for at, _, edited_ in rows if edited_}
 
 
 def _utc(seconds: int) -> datetime:

@@ -1,16 +1,20 @@
 """What is known of registers around a span of captures, read for many meters at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from hesper_cloud import quantities
 from hesper_cloud.db.energy import Substitute
-from hesper_cloud.stores.curves import Point, joined
-from hesper_cloud.stores.port import ReadingColumns, ReadingStore, Series
+from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.stores.curves import Point, joined, of_one_quantity
+from hesper_cloud.stores.port import Integers, Quantity, ReadingColumns, ReadingStore, Series
 from hesper_cloud.thresholds import Estimation
 from hesper_cloud.validation import substitutes
 from hesper_cloud.validation.codes import EDIT
@@ -50,7 +54,7 @@ def silent_after(
 
 
 def far(
-    session: Session,
+    engine: Engine,
     store: ReadingStore,
     curves: Sequence[Curve],
     span: Span,
@@ -66,40 +70,58 @@ def far(
     of_meter: dict[str, list[Curve]] = {}
     for curve in curves:
         of_meter.setdefault(curve.meter, []).append(curve)
-    meters = list(of_meter)
-    for start in range(0, len(meters), _METERS_AT_ONCE):
-        some = meters[start : start + _METERS_AT_ONCE]
+    for some in batched(list(of_meter), _METERS_AT_ONCE):
         asked = {(name, each.logical_name): each for name in some for each in of_meter[name]}
-        parts = store.rows(quantities.LOAD_PROFILE, first, last + 1, some)
-        points = _points(parts, asked.keys())
+        stored = _stored(store.rows(quantities.LOAD_PROFILE, first, last + 1, some), asked.keys())
         held: dict[_Register, list[Substitute]] = {}
-        for row in substitutes.current(session, some, quantities.LOAD_PROFILE, first, last):
-            held.setdefault((row.meter, row.logical_name), []).append(row)
+        with reading(engine) as session:
+            for row in substitutes.current(session, some, quantities.LOAD_PROFILE, first, last):
+                held.setdefault((row.meter, row.logical_name), []).append(row)
         for register, curve in asked.items():
-            found = joined(points.get(register, []), None)
+            found = _series(stored.get(register, []))
             yield curve, Surroundings(found, held.get(register, []))
 
 
-def _points(
-    parts: Iterable[ReadingColumns], asked: Iterable[_Register]
-) -> dict[_Register, list[Point]]:
-    """Returns the stored values of registers, ascending in time."""
-    wanted = set(asked)
-    found: dict[_Register, list[Point]] = {}
+class _Piece(NamedTuple):
+    """Stored values of a register in one quantity, ascending in time."""
+
+    quantity: Quantity
+    columns: dict[str, Integers]
+
+
+def _stored(
+    parts: Iterable[ReadingColumns], asked: Collection[_Register]
+) -> dict[_Register, list[_Piece]]:
+    """Returns the stored values of registers."""
+    found: dict[_Register, list[_Piece]] = {}
     for part in parts:
         bounds = np.searchsorted(part.meter_index, np.arange(len(part.meters) + 1))
         for place, quantity in enumerate(part.quantities):
             for number, meter in enumerate(part.meters):
                 register = meter, quantity.logical_name
-                if register not in wanted:
-                    continue
                 rows = slice(bounds[number], bounds[number + 1])
                 there = ~part.missing[place][rows]
-                columns = (part.captured_at[rows], part.values[place][rows], part.quality[rows])
-                of_meter = zip(*(column[there].tolist() for column in columns), strict=True)
-                found.setdefault(register, []).extend(
-                    Point(at, value, quality, quantity) for at, value, quality in of_meter
-                )
-    for points in found.values():
-        points.sort(key=lambda point: point.captured_at)
+                if register in asked and there.any():
+                    columns = {
+                        "captured_at": part.captured_at[rows][there],
+                        "value": part.values[place][rows][there],
+                        "quality": part.quality[rows][there],
+                    }
+                    found.setdefault(register, []).append(_Piece(quantity, columns))
     return found
+
+
+def _series(pieces: Sequence[_Piece]) -> Series:
+    """Returns pieces as one series; most registers have one quantity all the time."""
+    if len({piece.quantity for piece in pieces}) == 1:
+        columns = {
+            name: np.concatenate([piece.columns[name] for piece in pieces])
+            for name in pieces[0].columns
+        }
+        return of_one_quantity(columns, pieces[0].quantity, None)
+    points = [
+        Point(at, value, quality, piece.quantity)
+        for piece in pieces
+        for at, value, quality in zip(*map(np.ndarray.tolist, piece.columns.values()), strict=True)
+    ]
+    return joined(sorted(points, key=attrgetter("captured_at")), None)

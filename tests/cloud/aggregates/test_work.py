@@ -110,6 +110,59 @@ def test_late_readings_change_the_days_they_belong_to(plant):
     assert verdicts(plant, "missing") == []
 
 
+def test_what_estimates_rest_on_is_read_while_others_may_write(plant, monkeypatch):
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"))
+    known = [time for time in rows if not start + 3600 < time < start + 20_000]
+
+    def read(*asked: Any) -> Any:
+        for found in far(*asked):
+            with writing(plant.engine):  # waits ten seconds and fails where somebody writes
+                yield found
+
+    monkeypatch.setattr(work, "far", read)
+    plant.put("M1", {time: rows[time] for time in known})
+    plant.settle()
+    assert [row.value for row in estimates(plant)] == [
+        value for time, value in rows.items() if time not in known
+    ]
+
+
+def test_an_edit_that_came_while_estimates_were_worked_out_stays(plant, monkeypatch):
+    start = plant.at("2026-06-01")
+    rows = plant.register(start, plant.at("2026-06-02"))
+    gap = [time for time in rows if start + 3600 < time < start + 20_000]
+    at, register = gap[3], Curve("M1", "1.0.99.1.0.255", "1.0.1.8.0.255")
+
+    def edit() -> None:
+        moment = datetime.fromtimestamp(at, UTC)
+        made = Edit(register, moment, rows[gap[2]], 0, 30, "read by hand", str(plant.now))
+        with writing(plant.engine) as session:
+            substitutes.edited(session, made, "ben", plant.now)
+
+    def edited_meanwhile(*asked: Any) -> Any:
+        for found in far(*asked):
+            edit()
+            yield found
+
+    monkeypatch.setattr(work, "far", edited_meanwhile)
+    plant.put("M1", {time: rows[time] for time in rows if time not in gap})
+    plant.settle()
+    held = {int(row.captured_at.timestamp()): row for row in estimates(plant)}
+    assert len(held) == len(estimates(plant)) == len(gap)
+    assert (held[at].method, held[at].value, held[at].made_by) == ("edit", rows[gap[2]], "ben")
+
+    with writing(plant.engine) as session:
+        (row,) = (each for each in substitutes.current(session, ["M1"], register.profile, at, at))
+        row.withdrawn_at, row.withdrawn_by = plant.now, "ann"
+        outdated = row.id
+    of_before = substitutes.Renewal(register, plant.ENERGY, [], [held[at]])
+    with writing(plant.engine) as session:
+        assert substitutes.renew_estimates(session, of_before, plant.now) == set()
+    with reading(plant.engine) as session:
+        assert session.get_one(Substitute, outdated).withdrawn_by == "ann"
+
+
 def test_a_meter_that_is_silent_is_sought_far_away_only_when_it_answers_again(plant, monkeypatch):
     start, silent = plant.at("2026-06-01"), plant.at("2026-06-01T10:00")
     rows, sought = plant.register(start, plant.at("2026-06-01T15:00")), []
