@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -186,12 +186,12 @@ class Owners:
             self._of.update(dict.fromkeys(own, gateway))
         return beyond
 
-    def ask(self, meters: Collection[str]) -> set[str]:
+    def ask(self, meters: Iterable[str]) -> set[str]:
         """Asks the registry whose meters are; returns those that are commissioned."""
         settled: set[str] = set()
         query = select(Meter.id, Meter.gateway_id, _is_settled())
         with reading(self._engine) as session:
-            found = session.execute(query.where(Meter.id.in_(listed(session, meters))))
+            found = session.execute(query.where(Meter.id.in_(listed(session, set(meters)))))
             for meter, owner, is_settled in found:
                 if owner is not None:
                     self._of[meter] = owner
