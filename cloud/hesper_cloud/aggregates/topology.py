@@ -18,7 +18,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.csv_lines import plain
@@ -220,8 +220,9 @@ def store(session: Session, topology: Topology) -> None:
     """Puts a topology in the place of the one before."""
     session.execute(delete(ElementMeter))
     session.execute(delete(Element))
-    session.add_all(Element(**part._asdict()) for part in topology.parts)
-    session.add_all(ElementMeter(**place._asdict()) for place in topology.places)
+    for table, rows in ((Element, topology.parts), (ElementMeter, topology.places)):
+        if rows:
+            session.execute(insert(table), [row._asdict() for row in rows])
 
 
 def load(session: Session) -> Topology:

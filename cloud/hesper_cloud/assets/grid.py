@@ -1,7 +1,9 @@
 """Meters at the elements of the grid: put there, and taken from there, each at a moment."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -90,15 +92,22 @@ def record_replacement(session: Session, before: Standing, by: By) -> None:
     """Puts on record what is different since the grid was replaced as a whole."""
     session.flush()
     after = standing(session, by.at)
+    told = chain(_of_elements(before, after), _of_places(before, after))
+    history.record_all(session, by, told)
+
+
+def _of_elements(before: Standing, after: Standing) -> Iterator[history.Told]:
     for name in sorted(before.elements.keys() | after.elements.keys()):
         was, now = before.elements.get(name, {}), after.elements.get(name, {})
         action = "update" if was and now else "create" if now else "delete"
-        if was != now:
-            changed = now or dict.fromkeys(was)
-            history.record(session, by, (ELEMENT.name, name), action, was, changed)
+        yield (ELEMENT.name, name), action, was, now or dict.fromkeys(was)
+
+
+def _of_places(before: Standing, after: Standing) -> Iterator[history.Told]:
     for meter in sorted(before.places.keys() | after.places.keys()):
-        if before.places.get(meter) != after.places.get(meter):
-            _record(session, meter, before.places.get(meter), after.places.get(meter), by)
+        was, now = before.places.get(meter), after.places.get(meter)
+        if was != now:
+            yield (METER.name, meter), "place", {"element": was}, {"element": now}
 
 
 def _record(session: Session, meter: str, before: str | None, after: str | None, by: By) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.assets import AssetChange
@@ -47,23 +47,43 @@ def record(
         before: Fields as they were.
         after: Fields as they are now; equal ones are left out of both.
     """
+    values = _values(by, what, action, before, after)
+    if values is None:
+        return None
+    row = AssetChange(**values)
+    session.add(row)
+    session.info.setdefault(_PENDING, []).append(row)
+    return row
+
+
+Told = tuple[tuple[str, str], str, Mapping[str, Any], Mapping[str, Any]]
+"""What `record` is told of one change: kind and id, action, fields before and after."""
+
+
+def record_all(session: Session, by: By, told: Iterable[Told]) -> None:
+    """Puts many changes on record with one statement; `pending` says nothing of them."""
+    rows = [values for each in told if (values := _values(by, *each)) is not None]
+    if rows:
+        session.execute(insert(AssetChange), rows)
+
+
+def _values(
+    by: By, what: tuple[str, str], action: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any] | None:
     changed = [name for name in after if before.get(name) != after[name]]
     if not changed and action == "update":
         return None
     kind, asset = what
-    row = AssetChange(
-        kind=kind,
-        asset=asset,
-        at=by.at,
-        who=by.who,
-        action=action,
-        before={name: before[name] for name in changed if before.get(name) is not None},
-        after={name: after[name] for name in changed},
-        reason=by.reason,
-    )
-    session.add(row)
-    session.info.setdefault(_PENDING, []).append(row)
-    return row
+    return {
+        "kind": kind,
+        "asset": asset,
+        "at": by.at,
+        "who": by.who,
+        "action": action,
+        "before": {name: before[name] for name in changed if before.get(name) is not None},
+        "after": {name: after[name] for name in changed},
+        "reason": by.reason,
+    }
 
 
 def pending(session: Session) -> list[AssetChange]:
