@@ -2,6 +2,9 @@
 
 A broker's PUBACK is no receipt. A gateway releases a batch only for a receipt whose signature holds
 and whose digest equals that of the octets it sent.
+
+One reason of a rejection is more than words: that the identity is taken by other octets. A gateway
+that hears it of a batch of its own knows that its outbox went back in time.
 """
 
 from typing import Literal
@@ -13,6 +16,8 @@ from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
 from hesper_contracts.signing import Keyring, Signer
 
 Verdict = Literal["stored", "rejected"]
+OTHER_DIGEST = "is stored with another digest"
+"""How the reason ends where a batch's identity is taken by other octets; never reworded."""
 
 
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +27,11 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str
     verdict: Verdict = "stored"
     reason: str = ""
+
+    @property
+    def is_contradiction(self) -> bool:
+        """Whether the cloud has other octets under the batch's identity."""
+        return self.verdict == "rejected" and self.reason.endswith(OTHER_DIGEST)
 
 
 class ReceiptList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

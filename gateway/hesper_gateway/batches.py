@@ -46,7 +46,7 @@ class NewBatch:
 
 
 def epoch(connection: sqlite3.Connection) -> str:
-    """Returns this database's random epoch, drawn at first use."""
+    """Returns this database's random epoch, drawn at first use and after `forget_epoch`."""
     connection.execute(
         "INSERT OR IGNORE INTO settings VALUES ('epoch', ?)",
         (secrets.token_hex(batch.EPOCH_LENGTH),),
@@ -55,6 +55,11 @@ def epoch(connection: sqlite3.Connection) -> str:
         "SELECT value FROM settings WHERE name = 'epoch'"
     ).fetchone()
     return row[0]
+
+
+def forget_epoch(connection: sqlite3.Connection) -> None:
+    """Has the next `epoch` draw another one."""
+    connection.execute("DELETE FROM settings WHERE name = 'epoch'")
 
 
 def insert(connection: sqlite3.Connection, new: NewBatch, of_epoch: str) -> tuple[int, int]:
@@ -88,21 +93,32 @@ def evict(connection: sqlite3.Connection, excess: int) -> int:
     return freed
 
 
-def release(connection: sqlite3.Connection, receipt: Receipt) -> int | None:
-    """Marks one batch as released; returns its octets, or None when nothing changed."""
+def waiting(connection: sqlite3.Connection, sequence: int) -> Batch | None:
+    """Returns an unreceipted batch with its octets; None when it does not wait (any more)."""
     row = connection.execute(
-        "SELECT payload FROM backlog WHERE sequence = ?", (receipt.sequence,)
+        "SELECT kind, payload FROM backlog WHERE sequence = ?", (sequence,)
     ).fetchone()
-    if row is None:
-        return None
-    if batch.digest(row[0]) != receipt.digest:
-        log.error("receipt for batch %d has another digest: not released", receipt.sequence)
-        return None
+    return Batch(sequence, Kind(row[0]), row[1]) if row else None
+
+
+def release(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    """Marks a waiting batch as released."""
     connection.execute(
         "INSERT INTO released VALUES (?, ?, ?)",
         (receipt.sequence, receipt.verdict, receipt.reason[:200]),
     )
-    return len(row[0])
+
+
+def put_back(connection: sqlite3.Connection, reason_end: str) -> tuple[int, int]:
+    """Puts batches back that were refused for good for a reason; returns count and octets."""
+    before = backlog(connection)
+    connection.execute(
+        "DELETE FROM released WHERE verdict = 'rejected' AND reason LIKE '%' || ? "
+        "AND sequence IN (SELECT sequence FROM batches)",
+        (reason_end,),
+    )
+    after = backlog(connection)
+    return after[0] - before[0], after[1] - before[1]
 
 
 def take_back(connection: sqlite3.Connection, from_sequence: int) -> tuple[int, int]:

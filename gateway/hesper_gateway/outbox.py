@@ -11,6 +11,9 @@ Released batches stay, the oldest going first when the quota needs the room, so 
 restored from a backup can be given them again. Batches that the cloud rejected for good are set
 aside in the same way and go last. Order and expiry go by sequence, never by a clock.
 
+An outbox that was put back from an older copy begins a new epoch as soon as a receipt shows it, see
+`epochs`. It cannot go back while its file is open, so it does so once in a process at most.
+
 The quota counts octets of payload. From 80 % the backlog is alarming; at 100 %, or when the disk is
 full, readings are refused with `OutboxFull` (their meter still has them), while results and events
 are always taken. Who is about to fetch readings asks before, and is refused a little earlier.
@@ -28,11 +31,12 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.receipts import ReceiptList
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import batches
+from hesper_gateway import batches, epochs
 from hesper_gateway import progress as marks
 from hesper_gateway.ballast import BALLAST_OCTETS
 from hesper_gateway.batches import Batch, NewBatch
 from hesper_gateway.database import Database, Job, StorageFull
+from hesper_gateway.epochs import Anew
 from hesper_gateway.errors import GatewayError
 
 log = logging.getLogger(__name__)
@@ -65,7 +69,7 @@ class Outbox:
         clock: Present time, for the age of the backlog only.
 
     Attributes:
-        epoch: Names this outbox for ever, 16 hex digits.
+        epoch: Names this outbox, 16 hex digits; another one after it went back in time.
         progress: How far the meters' profiles were read.
         backlog_batches: Unreceipted batches.
         backlog_octets: Their octets.
@@ -94,6 +98,7 @@ class Outbox:
         self._last_sequence, self._stored_octets = database.read(batches.stored)
         self._urgent = database.read(batches.pending_others)
         self._floor = 0
+        self._has_begun_anew = False
 
     @property
     def percent(self) -> int:
@@ -238,9 +243,11 @@ class Outbox:
         return sequence
 
     def _count(self, kind: Kind, done: "asyncio.Future[_Appended]") -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        sequence, octets, evicted = done.result()
+        if not done.cancelled() and done.exception() is None:
+            self._add(kind, done.result())
+
+    def _add(self, kind: Kind, appended: _Appended) -> None:
+        sequence, octets, evicted = appended
         self.backlog_batches += 1
         self.backlog_octets += octets
         self._stored_octets += octets - evicted
@@ -270,7 +277,11 @@ class Outbox:
 
     def load(self, sequence: int) -> Batch | None:
         """Returns a stored batch with its octets; None when it is gone."""
-        return self._database.read(lambda c: batches.load(c, sequence))
+        found = self._database.read(lambda c: batches.load(c, sequence))
+        if found is None:
+            return None
+        payload = epochs.under(self.epoch, found.kind, found.payload, self._signer)
+        return Batch(sequence, found.kind, payload)
 
     def oldest_unreceipted_at(self) -> datetime | None:
         """Returns when the oldest batch of the backlog was stored (gateway clock, UTC)."""
@@ -283,6 +294,9 @@ class Outbox:
     async def release(self, receipts: ReceiptList) -> list[int]:
         """Releases the batches whose digests the receipts repeat. Idempotent.
 
+        A batch whose identity the cloud has given to other octets stays in the backlog, under a
+        new `epoch`, if this process has not begun one yet.
+
         Args:
             receipts: Receipts whose signature was verified. Another epoch's release nothing.
 
@@ -292,9 +306,25 @@ class Outbox:
         if receipts.epoch != self.epoch:
             log.warning("receipts for outbox epoch %s, not %s: ignored", receipts.epoch, self.epoch)
             return []
-        outcomes = await self._database.write(
-            lambda connection: [batches.release(connection, each) for each in receipts.receipts]
+        begin_at = None if self._has_begun_anew else self._clock()
+        outcomes, anew = await self._database.write(
+            lambda connection: epochs.settle(connection, receipts, self._signer, begin_at)
         )
+        released = self._count_released(receipts, outcomes)
+        if anew is not None:
+            self._begin_anew(anew)
+        return released
+
+    def _begin_anew(self, anew: Anew) -> None:
+        log.warning("the outbox went back in time: epoch %s, not %s", anew.epoch, self.epoch)
+        self.epoch, self._has_begun_anew = anew.epoch, True
+        self.backlog_batches += anew.batches
+        self.backlog_octets += anew.octets
+        self._floor = 0
+        self._urgent = self._database.read(batches.pending_others)
+        self._add(Kind.EVENTS, (*anew.told, 0))
+
+    def _count_released(self, receipts: ReceiptList, outcomes: Sequence[int | None]) -> list[int]:
         released = []
         for receipt, octets in zip(receipts.receipts, outcomes, strict=True):
             if octets is not None:

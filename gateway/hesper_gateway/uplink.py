@@ -8,6 +8,7 @@ what comes down, *announce* keeps the retained status fresh (the broker's last w
 A fourth task outlives connections: it applies receipts. PUBACKs only pace the sending; a batch
 leaves the outbox by a receipt whose signature holds and by nothing else. A cloud that was restored
 asks for receipted batches again, signed likewise; what is still held goes back into the backlog.
+When the outbox begins a new epoch, all that is under way goes again, at once.
 
 Whatever cannot be understood is counted and dropped. Nothing that arrives can end the process.
 """
@@ -281,13 +282,20 @@ class Uplink:
                 if isinstance(told, SendAgain):
                     await self._take_back(told)
                 else:
-                    released = await self._outbox.release(told)
-                    self._window.released(released)
-                    if self._ears.tracing is not None:
-                        self._ears.tracing.receipted(released)
+                    await self._release(told)
             except StorageFull as full:
                 log.warning("receipts not applied, they come again: %s", full)
             self._changed.set()
+
+    async def _release(self, told: ReceiptList) -> None:
+        epoch = self._outbox.epoch
+        released = await self._outbox.release(told)
+        self._window.released(released)
+        if self._outbox.epoch != epoch:
+            self._window.taken_back(0)
+            self._window.wake()
+        if self._ears.tracing is not None:
+            self._ears.tracing.receipted(released)
 
     async def _take_back(self, wish: SendAgain) -> None:
         count = await self._outbox.take_back(wish)

@@ -94,7 +94,8 @@ class Alerts:
             "critical",
             worded(
                 "Gateway {gateway} sent batch {epoch}/{sequence} again with other content: its "
-                "outbox is damaged or somebody forges its batches.",
+                "outbox was restored from an older copy or is damaged, or somebody forges its "
+                "batches.",
                 gateway=batch.gateway,
                 epoch=batch.epoch,
                 sequence=batch.sequence,

@@ -87,6 +87,7 @@ async def test_a_known_sequence_with_other_content_alarms_and_is_answered_as_set
         gateway.publish(Kind.READINGS, other)
         answer = await gateway.receipt()
         assert (answer.digest, answer.verdict) == (batch.digest(other), "rejected")
+        assert answer.is_contradiction
         gateway.publish(Kind.READINGS, sealed(2, {"M1": [(t + 1, 11)]}))
         assert (await gateway.receipt()).verdict == "stored"
         assert gateway.receipts.empty()
