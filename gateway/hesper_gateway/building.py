@@ -188,7 +188,11 @@ def _push_port(
         )
         for meter in config.meters_on(name)
     ]
-    return PushPort(name, lines.ears[name], meters, core.gathering, core.outbox, time.time)
+
+    def now() -> float:
+        return core.time_proof.likeliest().timestamp()
+
+    return PushPort(name, lines.ears[name], meters, core.gathering, core.outbox, now)
 
 
 def keyring(public_keys: Mapping[str, str]) -> Keyring:

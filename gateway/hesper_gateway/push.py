@@ -7,7 +7,8 @@ Theory of operation
     octets → PushReceiver (frames, blocks, ciphering) → whose is it? (`push_owner`) → rows
 
 Whatever can be decoded is stored: a date that is old or far off is flagged, and where there is none
-the time of arrival stands in, flagged as assumed. What is dropped is counted and told, with its
+the time of arrival stands in, flagged as assumed. That is by the machine's clock, or by proven time
+where there is one and the clock contradicts it. What is dropped is counted and told, with its
 reason.
 """
 

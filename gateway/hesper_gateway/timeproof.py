@@ -93,6 +93,16 @@ class TimeProof:
         """Returns the earlier of proven time and the machine's clock: no one hand speeds it up."""
         return min(self.now() or self._system(), self._system())
 
+    def likeliest(self) -> datetime:
+        """Returns the machine's clock; proven time where that is further off than a proof can be.
+
+        For dating what a meter sends without a date (aware, UTC).
+        """
+        proven, system = self.now(), self._system()
+        if proven is None or abs((system - proven).total_seconds()) <= LONGEST_ROUND_TRIP_S:
+            return system
+        return proven
+
     async def wait(self, timeout_s: float | None) -> datetime | None:
         """Returns the proven time, waiting so long for the first proof; None without one."""
         try:
