@@ -75,6 +75,8 @@ def run(
     except ConfigError as error:
         must_exist(config)
         give_up(error, 2)
+    except DatabaseError as error:
+        give_up(error, 1)
     from hesper_gateway import app as agent
 
     try:

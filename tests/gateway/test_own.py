@@ -17,11 +17,12 @@ from hesper_contracts.commands import Command
 from hesper_contracts.frame import Encoding, Kind, Refused, header
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
+from hesper_gateway.database import DATABASE_NAME, Database
 from hesper_gateway.own import Configurator, Trial
 from hesper_gateway.own.trial import MOST_STARTS, ConfigurationFile
 
 sys.path.insert(0, str(Path(__file__).parent))
-from simulated_site import SimulatedSite
+from simulated_site import BIN, SimulatedSite
 
 GATEWAY = "gw-own"
 WITHIN_S = 60
@@ -269,6 +270,19 @@ class TestConfigurationFile:
         assert (site.file.read_text(), file.is_on_trial) == (old, False)
         assert "did not answer in 3 starts" in (file.given_up("c-1") or "")
         assert file.given_up("c-2") is None
+
+    def test_a_second_agent_takes_no_start_from_the_one_that_runs(
+        self, site: Site, file: ConfigurationFile
+    ) -> None:
+        file.try_out(site.toml(trial_s=7), "c-1")
+        running = Database(file.begin().state / DATABASE_NAME, ballast_octets=0)
+        for _ in range(MOST_STARTS):
+            second = [BIN / "hesper-gateway", "run", "--config", site.file]
+            refused = subprocess.run(second, check=False, capture_output=True, text=True)
+            assert (refused.returncode, "is in use" in refused.stderr) == (1, True)
+        assert file.is_on_trial
+        running.close()
+        assert [file.begin().broker.trial_s for _ in range(MOST_STARTS)] == [7, 7, 60]
 
     def test_a_file_that_cannot_be_read_falls_back_at_once(
         self, site: Site, file: ConfigurationFile

@@ -27,6 +27,7 @@ from pathlib import Path
 import msgspec
 
 from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.database import DATABASE_NAME, held
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.own.restart import RestartWanted
 from hesper_gateway.secrets_files import put
@@ -90,10 +91,12 @@ class ConfigurationFile:
 
         Raises:
             ConfigError: the file that holds cannot be used.
+            DatabaseInUse: an agent is running, whose trial this is; nothing was counted.
         """
         note = self._note()
         if note is None:
             return load(self.path)
+        self._require_alone()
         if note.given_up:
             self._put_back()
         elif self.digest() != note.digest:
@@ -109,6 +112,15 @@ class ConfigurationFile:
             except ConfigError as error:
                 self.fall_back(str(error))
         return load(self.path)
+
+    def _require_alone(self) -> None:
+        """Refuse to begin beside an agent that runs; no configuration changes its state folder."""
+        try:
+            state = load(self.path).state
+        except ConfigError:
+            return  # with such a file none runs
+        with held(state / DATABASE_NAME):
+            return
 
     def keep(self) -> None:
         """End the trial: the file in place stays."""
