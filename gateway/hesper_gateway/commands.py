@@ -115,8 +115,6 @@ class Executor:
         }
         self._turns: defaultdict[tuple[str, Lane], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told_again: dict[str, float] = {}
-        self._began: datetime | None = None
-        self._has_begun = False
         self.refused: Counter[str] = Counter()
 
     def receive(self, payload: bytes) -> None:
@@ -213,12 +211,10 @@ class Executor:
         return self._time.now()
 
     async def _begin_journal(self) -> None:
-        """Notes at the first proof of time when a new journal began; once per start."""
+        """Notes when a new journal began: no later than this start's first proof of time."""
         first = self._time.first_answer
-        if self._has_begun or first is None:
-            return
-        await self._database.write(lambda c: journal.begin(c, first))
-        self._began, self._has_begun = journal.beginning(self._database), True
+        if first is not None and self._database.read(journal.is_new):
+            await self._database.write(lambda c: journal.begin(c, first))
 
     def _objection(self, command: Command, now: datetime) -> Outcome | None:
         """Takes the steps 3 and 4."""
@@ -226,7 +222,8 @@ class Executor:
             return Outcome("rejected", f"not valid before {command.not_before.isoformat()}")
         if now > command.not_after:
             return Outcome("expired", f"not valid after {command.not_after.isoformat()}")
-        if self._began is not None and command.issued_at < self._began:
+        began = journal.beginning(self._database)
+        if began is not None and command.issued_at < began:
             return Outcome("rejected", "issued before this gateway's journal began; issue it anew")
         name = self._name(command)
         if name is None:

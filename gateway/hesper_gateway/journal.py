@@ -103,11 +103,20 @@ def beginning(database: Database) -> datetime | None:
     return datetime.fromisoformat(row[0]) if row else None
 
 
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Says whether what another journal knew is lost, and this one has not begun yet."""
+    return (
+        connection.execute("SELECT 1 FROM settings WHERE name = 'new_journal'").fetchone()
+        is not None
+    )
+
+
 def begin(connection: sqlite3.Connection, at: datetime) -> None:
-    """Notes the beginning of a new journal, once; does nothing to one that has begun."""
-    changed = connection.execute("DELETE FROM settings WHERE name = 'new_journal'").rowcount
-    if changed:
-        connection.execute("INSERT INTO settings VALUES ('journal_began', ?)", (at.isoformat(),))
+    """Notes the beginning of a new journal."""
+    connection.execute("DELETE FROM settings WHERE name = 'new_journal'")
+    connection.execute(
+        "INSERT OR REPLACE INTO settings VALUES ('journal_began', ?)", (at.isoformat(),)
+    )
 
 
 def accept(

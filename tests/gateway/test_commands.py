@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hesper_contracts import commands, requests, results
+from hesper_contracts import batch, commands, requests, results
 from hesper_contracts.commands import Command
 from hesper_contracts.frame import Kind
+from hesper_contracts.receipts import OTHER_DIGEST, Receipt, ReceiptList
 from hesper_contracts.requests import TimeAnswer
 from hesper_contracts.results import CommandResult
 from hesper_contracts.signing import Keyring, Signer
@@ -434,6 +435,23 @@ async def test_a_new_journal_refuses_what_another_may_have_done(desk: Desk) -> N
         result = await disconnect(desk, 1)
     assert (result.state, "journal" in result.detail) == ("rejected", True)
     assert desk.wall.moves == []
+
+
+async def test_a_journal_that_went_back_while_commands_come_counts_as_new(desk: Desk) -> None:
+    began = NOON - timedelta(days=400)
+    await desk.database.write(lambda c: journal.begin(c, began))
+    async with desk.working():
+        desk.prove(NOON + timedelta(seconds=1))
+        assert (await disconnect(desk, 1)).state == "confirmed"
+        sequence = desk.outbox.urgent()[0]
+        sent = desk.outbox.load(sequence)
+        assert sent is not None
+        refusal = Receipt(sequence, batch.digest(sent.payload), "rejected", OTHER_DIGEST)
+        await desk.outbox.release(ReceiptList(GATEWAY, desk.outbox.epoch, (refusal,)))
+        desk.seconds += 11
+        result = await disconnect(desk, 2)
+    assert (result.state, "journal" in result.detail) == ("rejected", True)
+    assert len(desk.wall.moves) == 1
 
 
 async def test_a_stolen_authority_key_cannot_make_the_hour_pass(desk: Desk) -> None:
