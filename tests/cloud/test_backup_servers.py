@@ -204,6 +204,23 @@ def test_a_backup_goes_back_into_the_kind_of_database_that_it_is_of(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_dump_of_a_newer_schema_is_refused_before_anything_is_made(
+    on_postgres: Settings, postgres_database: Databases, tmp_path: Path
+) -> None:
+    server = create_engine(on_postgres.database.url)
+    with server.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    server.dispose()
+    with closing(DuckDbStore(on_postgres.readings_file)) as store:
+        folder, _ = make(on_postgres, store, tmp_path / "backups", NOW)
+    new = empty_beside(on_postgres, postgres_database, tmp_path / "new")
+    with pytest.raises(BackupError, match="registry's schema is 9999, this version knows none"):
+        restore(folder, new)
+    server = create_engine(new.database.authority_url)
+    assert inspect(server).get_table_names() == []
+    server.dispose()
+
+
 def group(number: int, value: int = 0, count: int = 100) -> Group:
     at = [T0 + 900 * (number * 100 + n) for n in range(count)]
     none = [0] * count

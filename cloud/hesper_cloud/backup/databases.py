@@ -32,6 +32,10 @@ class Database(Protocol):
         """Refuses where something is there already."""
         ...
 
+    def revision(self, source: Path) -> str | None:
+        """Returns the newest migration that the database in such a file has seen."""
+        ...
+
     def restore(self, source: Path) -> Tables:
         """Makes the database from such a file; returns what it holds."""
         ...
@@ -84,6 +88,15 @@ class SqliteDatabase:
         for remains in self._places():
             if remains.exists():
                 raise BackupError(f"{remains} is there already; restore into an empty folder")
+
+    def revision(self, source: Path) -> str | None:
+        """Returns what the copy says; None where it is of no migration."""
+        try:
+            with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copied:
+                row = copied.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.Error as error:
+            raise BackupError(f"{source}: {error}") from error
+        return None if row is None else str(row[0])
 
     def restore(self, source: Path) -> Tables:
         """Puts a copy in place."""

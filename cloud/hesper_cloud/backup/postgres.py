@@ -25,6 +25,7 @@ _SCRATCH = "hesper_rehearsal_"
 _LEFT = """
     SELECT datname FROM pg_database WHERE starts_with(datname, :own)
         AND datname NOT IN (SELECT datname FROM pg_stat_activity WHERE datname IS NOT NULL)"""
+_NO_MORE_ROWS = r"\."
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
 
 
@@ -55,6 +56,17 @@ class PostgresDatabase:
         if found is not None:
             name = self._url.database
             raise BackupError(f"the database {name} has a table {found}: restore into an empty one")
+
+    def revision(self, source: Path) -> str | None:
+        """Returns what the dump says, without any server; None where it is of no migration.
+
+        Raises:
+            BackupError: the program is not there, or the file is no dump.
+        """
+        only = ("--data-only", "--table=alembic_version", "--file=-")
+        lines = self._output("pg_restore", *only, str(source)).splitlines()
+        rows = [at + 1 for at, line in enumerate(lines) if line.startswith("COPY ")]
+        return lines[rows[0]] if rows and lines[rows[0]] != _NO_MORE_ROWS else None
 
     def restore(self, source: Path) -> Tables:
         """Puts a dump into the empty database, all of it or nothing; returns what is there then.
@@ -113,6 +125,9 @@ class PostgresDatabase:
             engine.dispose()
 
     def _run(self, program: str, *arguments: str) -> None:
+        self._output(program, "--no-password", f"--dbname={_address(self._url)}", *arguments)
+
+    def _output(self, program: str, *arguments: str) -> str:
         path = shutil.which(program)
         if path is None:
             raise BackupError(
@@ -122,11 +137,11 @@ class PostgresDatabase:
         environment = dict(os.environ)
         if self._url.password is not None:
             environment["PGPASSWORD"] = str(self._url.password)
-        command = [path, "--no-password", f"--dbname={_address(self._url)}", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        done = subprocess.run([path, *arguments], env=environment, capture_output=True, check=False)
         if done.returncode:
             told = done.stderr.decode(errors="replace").strip()
             raise BackupError(f"{program} failed on {self._url!r}: {told[-500:]}")
+        return done.stdout.decode(errors="replace")
 
 
 def _address(url: URL) -> str:

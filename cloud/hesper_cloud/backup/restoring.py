@@ -17,6 +17,7 @@ from hesper_cloud.backup.making import ENERGY, READINGS, Say
 from hesper_cloud.backup.manifest import BackupError, Manifest
 from hesper_cloud.backup.sending_again import leave_note, positions_in
 from hesper_cloud.backup.wanted import wanted
+from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import StoreError
@@ -42,7 +43,7 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
     manifest = Manifest.read(backup)
     say("checking the backup …")
     manifest.check(backup)
-    targets = {
+    targets: dict[migrate.Database, Database] = {
         "authority": database(settings.database.authority_url),
         "registry": database(settings.database.url),
     }
@@ -72,13 +73,17 @@ def restore(backup: Path, settings: Settings, say: Say = lambda _: None) -> Rest
 
 
 def _check_targets(
-    backup: Path, manifest: Manifest, targets: Mapping[str, Database], settings: Settings
+    backup: Path,
+    manifest: Manifest,
+    targets: Mapping[migrate.Database, Database],
+    settings: Settings,
 ) -> None:
     """Refuses, before anything is made, what cannot be restored there."""
     for part, target in targets.items():
         if f"{part}{target.ending}" not in manifest.files:
             kind = "PostgreSQL" if target.ending == postgres.ENDING else "SQLite"
             raise BackupError(f"{backup} has no {part} for {kind}: name the kind that it is of")
+        _refuse_newer(backup, manifest, part, target)
         target.refuse_to_overwrite()
     if READINGS in manifest.contents:
         readings.refuse_to_overwrite(settings)
@@ -102,7 +107,22 @@ def _go_on_from_here(settings: Settings, now: datetime) -> None:
     leave_note(settings.state, positions, now)
 
 
-def _remove(manifest: Manifest, targets: Mapping[str, Database], settings: Settings) -> None:
+def _refuse_newer(
+    backup: Path, manifest: Manifest, part: migrate.Database, target: Database
+) -> None:
+    """Refuses what this version could not start on; an older schema is migrated at the start."""
+    found = target.revision(backup / f"{part}{target.ending}")
+    if found is not None and found not in migrate.revisions(part):
+        raise BackupError(
+            f"{backup} is of a newer version of Hesper: its {part}'s schema is {found}, this "
+            f"version knows none after {migrate.newest(part)}. Restore it with the version that "
+            f"made it ({manifest.version}), or a newer one"
+        )
+
+
+def _remove(
+    manifest: Manifest, targets: Mapping[migrate.Database, Database], settings: Settings
+) -> None:
     """Removes what a restore has made so far: nobody shall start with a part of it."""
     for target in targets.values():
         target.remove()
