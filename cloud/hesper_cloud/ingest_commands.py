@@ -1,5 +1,6 @@
 """``hesper-cloud dead-letters`` and ``gateway send-again``: what was set aside or comes again."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -65,13 +66,25 @@ def replay(
     config: Config = DEFAULT,
 ) -> None:
     """Has the running head end try letters again: rows that are stored already are no news."""
+    if not numbers and not topic:
+        raise typer.BadParameter("say which letters: their numbers, or --topic")
     chosen: list[ColumnElement[bool]] = [DeadLetter.id.in_(numbers or ())]
     if topic:
         chosen.append(DeadLetter.topic.contains(topic, autoescape=True))
     waiting = update(DeadLetter).where(or_(*chosen), DeadLetter.replayed_at.is_(None))
     with writing(open_engine(Settings.load(config).database.url)) as session:
+        _require_letters(session, numbers or ())
         result = session.connection().execute(waiting.values(replay_asked_at=datetime.now(UTC)))
     typer.echo(f"{result.rowcount} letters will be tried again; `list` shows what became of them")
+
+
+def _require_letters(session: Session, numbers: Collection[int]) -> None:
+    """Passes where there is each of the letters: of a mistyped number nothing would be heard."""
+    there = set(session.scalars(select(DeadLetter.id).where(DeadLetter.id.in_(numbers))))
+    missing = sorted(set(numbers) - there)
+    if missing:
+        told = ", ".join(map(str, missing))
+        raise typer.BadParameter(f"there is no dead letter {told}; none was asked for")
 
 
 def send_again(

@@ -54,6 +54,16 @@ def test_letters_are_listed_shown_and_asked_for(engine: Engine, tmp_path: Path) 
     assert CliRunner().invoke(app, ["dead-letters", "show", "9"]).exit_code == 2
 
 
+@pytest.mark.parametrize("words", [("2", "9"), ()])
+def test_a_number_that_no_letter_has_is_refused_and_no_number_too(
+    engine: Engine, words: tuple[str, ...]
+) -> None:
+    refused = CliRunner().invoke(app, ["dead-letters", "replay", *words])
+    assert refused.exit_code == 2
+    assert ("no dead letter 9" if words else "say which letters") in refused.output
+    assert "asked for" not in run("dead-letters", "list")
+
+
 def test_a_gateway_is_asked_again(engine: Engine) -> None:
     with writing(engine) as session:
         session.add(registry.Gateway(id="gw-1"))
