@@ -35,7 +35,7 @@ from hesper_cloud.provision import (
     ProvisioningError,
     note,
     operator,
-    require_gateway,
+    require_gateways,
 )
 from hesper_cloud.settings import Settings
 
@@ -150,7 +150,7 @@ def shut_out(desk: Desk, gateway: str, why: str) -> int:
         ProvisioningError: no such gateway, or no reason.
     """
     _check(gateway, why)
-    require_gateway(desk.databases, gateway)
+    require_gateways(desk.databases, gateway)
     with writing(desk.databases.authority) as session:
         known = session.get(GatewayKey, gateway)
         note(session, "gateway.revoke", gateway, known.public_key if known else None, why)

@@ -8,7 +8,7 @@ import typer
 from hesper_cloud.commissioning import MeterPaper, commission, read_papers
 from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.later_commands import Later, with_later
-from hesper_cloud.provision import Databases, require_gateway
+from hesper_cloud.provision import Databases, require_gateways
 from hesper_cloud.settings import Settings
 
 _LATER = {
@@ -40,14 +40,16 @@ def add(
         life_support=life_support,
     )
     databases = Databases.open(Settings.load(config))
-    require_gateway(databases, gateway_id)
+    require_gateways(databases, gateway_id)
     commission(databases, [paper])
     typer.echo(f"{serial} is commissioned behind {gateway_id}")
 
 
 @meter.command("import")
 def import_(file: Path, config: Config = DEFAULT) -> None:
-    """Commissions the meters of a JSON file; safe to repeat."""
+    """Commissions the meters of a JSON file, all or none; safe to repeat."""
     papers = read_papers(file)
-    count = commission(Databases.open(Settings.load(config)), papers)
+    databases = Databases.open(Settings.load(config))
+    require_gateways(databases, *(paper.gateway for paper in papers))
+    count = commission(databases, papers)
     typer.echo(f"{count} meters are commissioned")

@@ -226,11 +226,11 @@ def _require_free(session: Session, gateway: str, key: str) -> None:
         raise ProvisioningError(f"{gateway} has another key; to take its place: --replace")
 
 
-def require_gateway(databases: Databases, gateway: str) -> None:
-    """Passes where a gateway is on record: enrolled or about to be, certified, or heard of.
+def require_gateways(databases: Databases, *gateways: str) -> None:
+    """Passes where gateways are on record: enrolled or about to be, certified, or heard of.
 
     Raises:
-        ProvisioningError: it is not; the error names those that are.
+        ProvisioningError: one is not; the error names it, and those that are.
     """
     columns = (GatewayKey.gateway, EnrolmentToken.gateway, KeptConfiguration.gateway)
     certified = select(Certificate.name).where(Certificate.kind == "gateway")  # not of a broker
@@ -239,10 +239,12 @@ def require_gateway(databases: Databases, gateway: str) -> None:
     with reading(databases.authority) as session:
         for wanted in (*map(select, columns), certified):
             known.update(session.scalars(wanted.distinct()))
-    if gateway not in known:
+    unknown = sorted(set(gateways) - known)
+    if unknown:
         names = ", ".join(sorted(known)[:_NAMED_AT_MOST]) or "none"
         more = ", …" if len(known) > _NAMED_AT_MOST else ""
-        raise ProvisioningError(f"there is no gateway {gateway}; on record: {names}{more}")
+        told = ", ".join(unknown[:_NAMED_AT_MOST])
+        raise ProvisioningError(f"there is no gateway {told}; on record: {names}{more}")
 
 
 def protect_meters(authority: Engine, meters: dict[str, str]) -> None:

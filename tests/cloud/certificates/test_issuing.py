@@ -137,7 +137,7 @@ def test_the_keys_of_authority_and_servers_are_for_their_owner_alone(
     key = (tmp_path / "broker.key").read_bytes()
     certificates.server(desk, ["broker"], tmp_path)
     with pytest.raises(ProvisioningError, match=r"no gateway broker; on record: gw-1$"):
-        provision.require_gateway(desk.databases, "broker")
+        provision.require_gateways(desk.databases, "broker")
     assert (tmp_path / "broker.key").read_bytes() != key
     issuer = custody.load(desk.settings.keys)
     assert "KEY" not in repr(issuer)
