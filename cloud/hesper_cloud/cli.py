@@ -86,7 +86,13 @@ _TOLD = (
 )
 """What a person can mend; the text says how."""
 _OF_DATABASES = ("sqlalchemy.exc:OperationalError",)
+_OF_POSTGRESQL = ("sqlalchemy.exc:ProgrammingError",)
 _NO_INIT = "; was `hesper-cloud init` run?"
+_BY_SQLSTATE = {
+    "42P01": _NO_INIT,  # undefined_table
+    "42501": "; is this the cloud.toml of the account that may?",  # insufficient_privilege
+}
+"""What a person can mend of what PostgreSQL refuses; any other is our bug, and told as one."""
 
 
 @app.callback()
@@ -108,6 +114,12 @@ def main() -> None:
     except _loaded(_OF_DATABASES) as error:
         hint = f"{_NO_INIT} Does `hesper-cloud authority` run?"
         _give_up(f"database: {getattr(error, 'orig', error)}{hint}")
+    except _loaded(_OF_POSTGRESQL) as error:
+        refusal = getattr(error, "orig", error)
+        mended_by = _BY_SQLSTATE.get(getattr(refusal, "sqlstate", ""))
+        if mended_by is None:
+            raise
+        _give_up(f"database: {str(refusal).partition(chr(10))[0]}{mended_by}")
 
 
 def _loaded(places: tuple[str, ...]) -> tuple[type[Exception], ...]:

@@ -75,7 +75,7 @@ def test_a_mistyped_command_is_told_the_nearest(tmp_path: Path) -> None:
     assert "Did you mean 'authority'" in " ".join(told.stderr.split())
 
 
-@pytest.mark.parametrize("place", [*cli._TOLD, *cli._OF_DATABASES])
+@pytest.mark.parametrize("place", [*cli._TOLD, *cli._OF_DATABASES, *cli._OF_POSTGRESQL])
 def test_every_error_that_is_told_is_there(place: str) -> None:
     module, name = place.split(":")
     assert issubclass(getattr(import_module(module), name), Exception)

@@ -1,5 +1,7 @@
 """Relational data on a real PostgreSQL: the same migrations, the same promises."""
 
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -141,7 +143,9 @@ def apart(postgres_database: Databases) -> Iterator[tuple[DatabaseSettings, Data
     owner = create_engine(urls.authority_url, isolation_level="AUTOCOMMIT")
     with owner.connect() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'reads'")
-        connection.exec_driver_sql(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")
+        for what in ("TABLES", "SEQUENCES"):
+            grant = f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON {what} TO {role}"
+            connection.exec_driver_sql(grant)
     as_reader = make_url(urls.authority_url).set(username=role, password="reads")
     url = as_reader.render_as_string(hide_password=False)
     yield urls, urls.model_copy(update={"authority_url": url})
@@ -300,3 +304,28 @@ def test_a_message_whose_fault_names_an_octet_0_is_kept(postgres_database: Datab
     assert letter.payload == odd
     assert "unknown field `\N{REPLACEMENT CHARACTER}`" in letter.reason
     engine.dispose()
+
+
+def told(config: Path, *words: object) -> tuple[int, str]:
+    """Runs the command line in a process of its own; returns its exit code and complaints."""
+    program = "from hesper_cloud.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, words), "--config", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stderr
+
+
+def test_a_role_that_reads_makes_backups_and_what_it_may_not_is_said_in_one_line(
+    apart: tuple[DatabaseSettings, DatabaseSettings], tmp_path: Path
+) -> None:
+    owns, reads = apart
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'[database]\nurl = "{reads.url}"\nauthority_url = "{reads.authority_url}"\n')
+    code, complaint = told(config, "dead-letters", "list")
+    assert (code, complaint.count("\n")) == (2, 1), complaint
+    assert "was `hesper-cloud init` run?" in complaint
+    provision.initialise(Settings(state=tmp_path / "state", database=owns), "default")
+    code, complaint = told(config, "backup", tmp_path / "backups")
+    assert code == 0, complaint
+    code, complaint = told(config, "database", "back", "registry", "0005", "--reason", "x")
+    assert (code, complaint.count("\n")) == (2, 1), complaint
+    assert "permission denied for table audit; is this the cloud.toml" in complaint
