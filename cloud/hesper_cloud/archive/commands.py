@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import pyarrow as pa
 import typer
@@ -103,14 +103,23 @@ def unpack(
     into: Annotated[Path, typer.Argument(help="A .duckdb file, made if it is missing.")],
     config: Config = DEFAULT,
 ) -> None:
-    """Brings days into an embedded store of their own, to be asked or copied from there."""
+    """Brings days into an embedded store of their own, to be asked or copied from there.
+
+    Every file is read and compared first: of a damaged archive nothing is made.
+    """
     settings, count = Settings.load(config), 0
-    with (
-        _parts(settings, first, last) as parts,
-        closing(open_file(into, StoreSettings())) as target,
-    ):
+    _names(settings)
+    with _parts(settings, first, last) as found:
+        parts = list(found)
+    if not parts:
+        _give_up(f"nothing is archived of {first:%F} to {last:%F}")
+    try:
         for part in parts:
             _proven(settings, part)
+    except _DAMAGED as error:
+        _give_up(f"nothing was unpacked: {part.name}: {error}")
+    with closing(open_file(into, StoreSettings())) as target:
+        for part in parts:
             put_in(target, files.readings(_address(settings, part)))
             count += part.readings
             typer.echo(f"\r{_text(part.day)}, {count} readings", err=True, nl=False)
@@ -159,8 +168,12 @@ def _names(settings: Settings) -> list[str]:
         check_mark(folder)
         return below(folder)
     except TargetError as error:
-        typer.echo(f"hesper-cloud: {error}", err=True)
-        raise typer.Exit(2) from None
+        _give_up(str(error))
+
+
+def _give_up(text: str) -> NoReturn:
+    typer.echo(f"hesper-cloud: {text}", err=True)
+    raise typer.Exit(2) from None
 
 
 def _address(settings: Settings, part: ArchivedPart) -> str:

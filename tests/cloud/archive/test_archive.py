@@ -292,6 +292,29 @@ def test_the_archive_is_listed_checked_and_unpacked(site: Site, tmp_path: Path) 
     assert "day=2026-03-01" in told.stderr
 
 
+def test_of_an_archive_that_is_damaged_or_not_there_nothing_is_unpacked(
+    site: Site, tmp_path: Path
+) -> None:
+    into = tmp_path / "march.duckdb"
+    told = tell(site.config, "archive", "unpack", "2027-03-01", "2027-03-31", into)
+    assert (told.returncode, "nothing is archived of 2027-03-01" in told.stderr) == (2, True)
+    unpack = ("archive", "unpack", "2026-03-01", "2026-03-31", into)
+    second = site.archive.folder / "day=2026-03-02/readings-0.parquet"
+    whole = second.read_bytes()
+    for octets in (whole[:500], None):
+        second.unlink()
+        if octets is not None:
+            second.write_bytes(octets)
+        told = tell(site.config, *unpack)
+        assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+        assert "nothing was unpacked: day=2026-03-02/readings-0.parquet: " in told.stderr
+        second.touch()
+    (site.archive.folder / "hesper-archive.json").unlink()
+    told = tell(site.config, *unpack)
+    assert (told.returncode, "hesper-archive.json" in told.stderr) == (2, True)
+    assert not into.exists()
+
+
 def test_files_that_the_list_has_forgotten_are_adopted(site: Site) -> None:
     span = ("2026-03-01", "2026-03-31")
     before = tell(site.config, "archive", "list", *span).stdout
