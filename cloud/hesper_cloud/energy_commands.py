@@ -35,7 +35,8 @@ def again(
     """
     from hesper_cloud.validation import dirty  # heavy: the authority starts without numpy
 
-    databases = Databases.open(Settings.load(config))
+    settings = Settings.load(config)
+    databases = Databases.open(settings)
     days = range(_number(first), _number(last) + 1)
     with reading(databases.registry) as session:
         meters = meter or list(session.scalars(select(Meter.id)))
@@ -44,6 +45,16 @@ def again(
             dirty.mark(session, ((each, day) for each in meters), datetime.now(UTC))
     databases.close()
     typer.echo(f"{len(days)} days of {len(meters)} meters are marked")
+    kept_from = settings.store.retention.horizon(datetime.now(UTC))
+    if days and days[0] * _DAY_S < kept_from:
+        typer.echo(_stays_before(datetime.fromtimestamp(kept_from, UTC)))
+
+
+def _stays_before(kept_from: datetime) -> str:
+    return (
+        f"those that began before {kept_from:%F} stay as they are: readings of then may have left "
+        "the store (raw_days under [store.retention])"
+    )
 
 
 def _number(day: datetime) -> int:
