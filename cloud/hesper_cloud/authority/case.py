@@ -6,7 +6,7 @@ opens the sealed password and checks it itself.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from hesper_cloud.accounts.factors import Proof
 from hesper_cloud.accounts.passwords import verify_password
 from hesper_cloud.authority import facts, life, rules, second_factor
 from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
@@ -37,10 +38,6 @@ _TRIES_WINDOW = timedelta(minutes=15)
 
 class WrongPassword(Denied):
     """The password does not fit; counted against the account."""
-
-
-class GivesWay(Exception):
-    """Something may not wait for a long request: nothing of that is kept, and it is begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +93,7 @@ class Case:
     opener: Opener
     now: datetime
     vault: Vault | None = None
-    give_way: Callable[[], None] = lambda: None
-    """Who works for long calls this every fraction of a second, and lets pass what it raises."""
+    give_way: GiveWay = lambda: None
 
     def meter(self, meter_id: str) -> MeterFacts:
         """Returns the meter's facts or refuses."""

@@ -3,17 +3,38 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority import facts, life
+from hesper_cloud.authority import facts, life, together
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.worded import worded
 
 _SELF = "authority"
+_AT_ONCE = 200
 WAITS = "waits: "
 """With this the detail begins of a command that waits for its time."""
+
+
+def close_overdue(authority: Engine, now: datetime, give_way: GiveWay) -> None:
+    """Expires what was never sent and declares unknown what was not answered.
+
+    Raises:
+        GivesWay: the kill switch waits; what is closed by then is.
+    """
+    with reading(authority) as session:
+        grace = timedelta(seconds=facts.active_policy(session).settle_grace_s)
+        overdue = overdue_commands(session, now, grace)
+    for some in batched(overdue, _AT_ONCE):
+        give_way()
+        with writing(authority) as session:
+            for command in together.commands(session, some).values():
+                step = closing_step(command, now, grace)
+                if step is not None:
+                    life.move(session, command, step, now)
 
 
 def overdue_commands(session: Session, now: datetime, grace: timedelta) -> Sequence[str]:

@@ -4,6 +4,7 @@ Everything here is synchronous and runs on one thread, so two decisions never ra
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -15,20 +16,24 @@ from hesper_cloud.authority import cases
 from hesper_cloud.authority.alarms import Alarms
 from hesper_cloud.authority.batches.frozen import Approvals
 from hesper_cloud.authority.batches.releasing import BatchDesk
+from hesper_cloud.authority.closing import close_overdue
 from hesper_cloud.authority.desk import Desk
 from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.authority.firmware import FirmwareDesk
+from hesper_cloud.authority.giving_way import GivesWay
 from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
 from hesper_cloud.authority.outsiders import Outsiders
 from hesper_cloud.authority.results import ResultDesk
+from hesper_cloud.db.engines import batched
 from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.sealing import Opener
 
 RESEND_AFTER_S = 5.0
 _RESEND_AT_LAST_S = 40.0
+_AT_ONCE = 200
 _LOOK_AGAIN = timedelta(seconds=0.5)
 
 
@@ -66,15 +71,18 @@ class Authority:
         self._handlers = cases.HANDLERS | enrolling
         vault = enrolment.vault if enrolment else None
         self._desk = Desk(registry, authority, opener, self._handlers, vault)
+        self._give_way = self._desk.give_way
         key_desk = KeyDesk(Custody(enrolment.vault)) if enrolment else None
         self._makings: dict[str, Making] = {CHANGE_KEYS: key_desk.parameters} if key_desk else {}
         heed = key_desk.settle if key_desk else None
-        self._results = ResultDesk(registry, authority, heed)
-        approvals = Approvals()
-        self._dispatcher = Dispatcher(registry, authority, signer, approvals, self._makings)
+        self._results = ResultDesk(registry, authority, self._give_way, heed)
+        approvals = Approvals(self._give_way)
+        self._dispatcher = Dispatcher(
+            registry, authority, signer, approvals, self._give_way, self._makings
+        )
         self.spacing = self._dispatcher.spacing
         """How far apart supplies are cut; where its chance comes from may be set."""
-        self._batches = BatchDesk(registry, authority, approvals, self.spacing)
+        self._batches = BatchDesk(registry, authority, approvals, self.spacing, self._give_way)
         self._alarms = Alarms(registry, authority, enrolment.troubles if enrolment else dict)
         self._outlet = outlet
         self._clock = clock
@@ -97,27 +105,33 @@ class Authority:
         self._results.traces = traces
 
     def turn(self) -> None:
-        """Does all that is to be done now; what it signs is durable before it is published."""
+        """Does all that is to be done now; what it signs is durable before it is published.
+
+        What the kill switch comes in between waits for the next turn.
+        """
         self._desk.settle_new(self._clock)
         now = self._clock()
         if self._enrolment is not None:
             self._enrolment.settle(self._database, now)
         self._alarms.turn(now)
-        if not self._desk.is_urgent():
+        with suppress(GivesWay):
             self._batches.turn(now)
-        try:
-            if not self._desk.is_urgent():
-                for outgoing in self._dispatcher.sign_queued(now):
-                    self._publish(outgoing, now)
-        finally:  # where nothing can be signed, what has been is followed all the same
-            self._follow(now)
+            self._sign(now)
         if self.checkpoints is not None:
             self.checkpoints.turn(now)
 
+    def _sign(self, now: datetime) -> None:
+        try:
+            for outgoing in self._dispatcher.sign_queued(now):
+                self._publish(outgoing, now)
+        finally:  # where nothing can be signed, what has been is followed all the same
+            self._follow(now)
+
     def _follow(self, now: datetime) -> None:
         """Takes results, closes what ran out of time, and publishes again."""
+        self._give_way()
         self._results.take_new(now)
-        self._dispatcher.close_overdue(now)
+        close_overdue(self._database, now, self._give_way)
         self._results.reconcile(now)
         self._publish_again(now)
 
@@ -143,8 +157,10 @@ class Authority:
         self._look_again_at = now + _LOOK_AGAIN
         unanswered = self._dispatcher.unanswered(now)
         due = [one for one in unanswered if self._is_due(one, now)]
-        for outgoing in self._dispatcher.signed(due):
-            self._publish(outgoing, now)
+        for some in batched(due, _AT_ONCE):
+            self._give_way()
+            for outgoing in self._dispatcher.signed(some):
+                self._publish(outgoing, now)
         for command_id in self._published.keys() - set(unanswered):
             del self._published[command_id]
 

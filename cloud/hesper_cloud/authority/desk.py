@@ -8,9 +8,8 @@ A request is marked as being in hand before it is decided, and taken back by nob
 whoever gave up waiting for it is told that it is being worked on, and not that it will not happen.
 
 What is asked of the kill switch waits for nothing: it goes before all other requests, nothing is
-let go or signed before it is settled, and a request that takes seconds, the freezing of a batch,
-looks for it while it is worked on. It gives way then: its transaction is rolled back, and it is
-begun anew afterwards.
+let go or signed before it is settled, and what takes long, the freezing of a batch as much as its
+leaving, looks for it while it is worked on (`giving_way`).
 """
 
 import logging
@@ -28,10 +27,10 @@ from hesper_cloud.authority.case import (
     WRONG_PASSWORD,
     Asked,
     Case,
-    GivesWay,
     Outcome,
     WrongPassword,
 )
+from hesper_cloud.authority.giving_way import GivesWay
 from hesper_cloud.authority.kinds import KINDS
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.rules import Denied
@@ -91,10 +90,15 @@ class Desk:
         with reading(self._registry) as session:
             return session.scalar(_next().with_only_columns(Request.id)) is not None
 
-    def is_urgent(self) -> bool:
-        """Says whether something is asked of the kill switch that was not settled yet."""
+    def give_way(self) -> None:
+        """Breaks off what is at work where something is asked of the kill switch.
+
+        Raises:
+            GivesWay: something is that was not settled yet.
+        """
         with reading(self._registry) as session:
-            return session.scalar(_next().with_only_columns(Request.kind)) in _URGENT
+            if session.scalar(_next().with_only_columns(Request.kind)) in _URGENT:
+                raise GivesWay
 
     def _take_next(self) -> Asked | None:
         """Takes the next request in hand; one that the authority died over still is."""
@@ -149,19 +153,10 @@ class Desk:
             if handler is None:
                 raise Denied(worded("there is no request of kind {kind!r}", kind=asked.kind))
             about = session, self._registry, policy, self._opener, now, self._vault
-            case = Case(asked, *about, self._give_way)
+            case = Case(asked, *about, self.give_way)
             return "done", handler(case)
         except (Denied, facts.NoPolicy) as refusal:
             return _refuse(session, asked, now, refusal)
-
-    def _give_way(self) -> None:
-        """Breaks off what is at work where the kill switch waits.
-
-        Raises:
-            GivesWay: it does.
-        """
-        if self.is_urgent():
-            raise GivesWay
 
     @staticmethod
     def _check_age(asked: Asked, now: datetime, limit: timedelta) -> None:

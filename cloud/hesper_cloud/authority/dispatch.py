@@ -1,4 +1,4 @@
-"""Signs what is queued, and closes what has run out of time.
+"""Signs what is queued, and knows what nobody has answered.
 
 A command is signed once: counter, budget use, envelope, audit row and the state ``sent`` are one
 transaction, and only then are its octets published. Until the gateway answers, the same octets are
@@ -10,7 +10,7 @@ awaited a little longer, and after that the state is ``unknown`` until the relay
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from hesper_contracts import commands, parameters, trace
@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority import facts, life, rules, timing, together
 from hesper_cloud.authority.batches.frozen import Approvals
 from hesper_cloud.authority.batches.sealing import BatchSeals
-from hesper_cloud.authority.closing import WAITS, closing_step, overdue_commands
+from hesper_cloud.authority.closing import WAITS
 from hesper_cloud.authority.facts import MeterFacts
+from hesper_cloud.authority.giving_way import GiveWay, looking_up
 from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
@@ -72,7 +73,7 @@ class _Signing(NamedTuple):
 
 
 class Dispatcher:
-    """Moves commands from the queue to the broker and past their expiry."""
+    """Moves commands from the queue to the broker."""
 
     def __init__(
         self,
@@ -80,14 +81,16 @@ class Dispatcher:
         authority: Engine,
         signer: Signer,
         approvals: Approvals,
-        makings: Mapping[str, Making] | None = None,
+        give_way: GiveWay,
+        makings: Mapping[str, Making],
     ) -> None:
         """Takes databases, key, what is known of batches, and what is made only when signed."""
         self._registry = registry
         self._authority = authority
         self._signer = signer
         self._approvals = approvals
-        self._makings = makings or {}
+        self._give_way = give_way
+        self._makings = makings
         self.spacing = Spacing()
         """Of commands that can cut a supply; batches keep to the same."""
         self._passed = 0  # of the queue: the first of it all wait for their time
@@ -96,7 +99,11 @@ class Dispatcher:
         """Signs every queued command whose turn it is: what a person waits for, oldest first.
 
         Disconnects follow, and last what the gap ledger asks for.
+
+        Raises:
+            GivesWay: the kill switch waits; nothing is signed.
         """
+        self._give_way()
         last = (CommandRecord.requester == JOBS, CommandRecord.kind.in_(CUTTING))
         turns = (*last, CommandRecord.batch.is_not(None), CommandRecord.queued_at)
         query = select(CommandRecord.id).where(CommandRecord.state == "queued").order_by(*turns)
@@ -135,7 +142,10 @@ class Dispatcher:
             seals = BatchSeals(session, several, self._approvals, now)
             under_way = UnderWay(session, several)
             about = _Signing(session, facts.active_policy(session), meters, seals, under_way)
-            signed = [self._sign_one(about, command, now) for command in several]
+            signed = [
+                self._sign_one(about, command, now)
+                for command in looking_up(several, self._give_way)
+            ]
             del held
         return [outgoing for outgoing in signed if outgoing is not None]
 
@@ -158,19 +168,6 @@ class Dispatcher:
                 query = select(CommandRecord).where(CommandRecord.id.in_(some))
                 found += [_outgoing(command) for command in session.scalars(query)]
         return found
-
-    def close_overdue(self, now: datetime) -> int:
-        """Expires what was never sent and declares unknown what was not answered."""
-        with reading(self._authority) as session:
-            grace = timedelta(seconds=facts.active_policy(session).settle_grace_s)
-            overdue = overdue_commands(session, now, grace)
-        for command_id in overdue:
-            with writing(self._authority) as session:
-                command = session.get_one(CommandRecord, command_id)
-                step = closing_step(command, now, grace)
-                if step is not None:
-                    life.move(session, command, step, now)
-        return len(overdue)
 
     def has_queued(self) -> bool:
         """Says whether a command waits for its turn."""

@@ -13,12 +13,15 @@ from hesper_contracts.results import CommandResult
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.authority import evidence, facts, life
+from hesper_cloud.authority import evidence, life
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import MOVING, READ
+from hesper_cloud.authority.many import many_meters
 from hesper_cloud.db.authority import CommandRecord
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.worded import later, worded
 
+_AT_ONCE = 200
 _NOT_MOVED = ("rejected", "expired", "cancelled")
 _READ = later("reconciled: the relay was read {state}")
 _MOVED_SINCE = later(
@@ -49,12 +52,25 @@ def by_result(
         _judge(session, each, found, now)
 
 
-def by_readings(registry: Engine, authority: Engine, now: datetime) -> None:
-    """Settles unknown commands by the readings that the registry has of their relays."""
+def by_readings(registry: Engine, authority: Engine, give_way: GiveWay, now: datetime) -> None:
+    """Settles unknown commands by the readings that the registry has of their relays.
+
+    Raises:
+        GivesWay: the kill switch waits; what is settled by then is.
+    """
     with reading(authority) as session:
         unknown = _unknown(session)
+    for some in batched(unknown, _AT_ONCE):
+        give_way()
+        _by_readings(registry, authority, some, now)
+
+
+def _by_readings(
+    registry: Engine, authority: Engine, unknown: Sequence[CommandRecord], now: datetime
+) -> None:
+    meters = many_meters(registry, [command.meter for command in unknown])
     for command in unknown:
-        meter = facts.meter_facts(registry, command.meter)
+        meter = meters.get(command.meter)
         read_at = None if meter is None else meter.relay_read_at(now)
         if meter is None or read_at is None or meter.relay_output is None:
             continue

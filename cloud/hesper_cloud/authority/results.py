@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
 from hesper_cloud.authority import evidence, facts, life, reconciling, together
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.showing import plain, show
@@ -54,10 +55,13 @@ _Verdicts = dict[int, CommandResult | None]
 class ResultDesk:
     """Reads new rows of ``results`` in order, each exactly once."""
 
-    def __init__(self, registry: Engine, authority: Engine, heed: Heed | None = None) -> None:
+    def __init__(
+        self, registry: Engine, authority: Engine, give_way: GiveWay, heed: Heed | None = None
+    ) -> None:
         """Takes the databases, and who else heeds results that are believed."""
         self._registry = registry
         self._authority = authority
+        self._give_way = give_way
         self._heed = heed
         self.traces = CommandTraces(None)
         self._may_be_unmarked = True  # a kill comes between two databases, too
@@ -123,8 +127,12 @@ class ResultDesk:
         return {row.id: None}
 
     def reconcile(self, now: datetime) -> None:
-        """Settles unknown commands by a relay reading taken after their last moment."""
-        reconciling.by_readings(self._registry, self._authority, now)
+        """Settles unknown commands by a relay reading taken after their last moment.
+
+        Raises:
+            GivesWay: the kill switch waits; what is settled by then is.
+        """
+        reconciling.by_readings(self._registry, self._authority, self._give_way, now)
 
     def _new_rows(self) -> list[_Arrived]:
         with reading(self._authority) as session:

@@ -32,6 +32,10 @@ EDITS = {
 }
 
 
+def unasked() -> None:
+    """Says that nobody asks anything of the kill switch."""
+
+
 def alerts(town) -> list[str]:
     with reading(town.head_end.databases.registry) as session:
         return list(session.scalars(select(Alert.text).where(Alert.state == "new")))
@@ -40,13 +44,13 @@ def alerts(town) -> list[str]:
 def test_every_edit_is_seen(town):
     batch = town.approved(meters=[*town.meters, "HES99999999"])
     with writing(town.head_end.databases.authority) as session:
-        assert frozen.edited(session, session.get_one(Batch, batch)) is None
+        assert frozen.edited(session, session.get_one(Batch, batch), unasked) is None
         for what, edits in EDITS.items():
             before = session.begin_nested()
             for edit in edits if isinstance(edits, list) else [edits]:
                 session.execute(edit)
             session.expire_all()
-            assert frozen.edited(session, session.get_one(Batch, batch)) is not None, what
+            assert frozen.edited(session, session.get_one(Batch, batch), unasked) is not None, what
             before.rollback()
 
 
@@ -68,7 +72,7 @@ def test_a_hash_that_was_made_to_fit_the_edit_is_not_the_one_that_was_approved(t
     with writing(town.head_end.databases.authority) as session:
         session.execute(row(5).values(meter=ELSEWHERE))
         stored = session.get_one(Batch, batch)
-        stored.digest = frozen.rows_digest(session, stored)
+        stored.digest = frozen.rows_digest(session, stored, unasked)
     town.answer_all()
     town.turn()
     assert town.batch(batch).detail == "the audit log knows no approval of its hash"
@@ -102,9 +106,9 @@ def test_a_command_edited_between_release_and_signing_does_not_leave(town, edit)
         stored.approver, stored.state = "ben", "running"
         entry = audit.Entry("ben", "batch.running", f"batch {batch}", "awaiting_approval")
         audit.append(session, town.clock.now, audit.Entry(**_approval(entry, stored.digest)))
-    BatchDesk(databases.registry, databases.authority, frozen.Approvals(), Spacing()).turn(
-        town.clock.now
-    )
+    BatchDesk(
+        databases.registry, databases.authority, frozen.Approvals(unasked), Spacing(), unasked
+    ).turn(town.clock.now)
     (first, *_) = town.head_end.commands()
     assert first.state == "queued"
     town.change(update(CommandRecord).where(CommandRecord.id == first.id).values(**edit))

@@ -64,7 +64,7 @@ def approve_batch(case: Case) -> Outcome:
     if case.asked.text("digest") != batch.digest:
         raise Denied("this is not the hash of the batch")
     user = _second_person(case, batch)
-    if frozen.rows_digest(case.session, batch) != batch.digest:
+    if frozen.rows_digest(case.session, batch, case.give_way) != batch.digest:
         stop_tampered(case.session, batch, frozen.OTHER_ROWS, case.now)
         return _outcome(batch)
     batch.approver, batch.approved_at = user, case.now
@@ -162,7 +162,7 @@ def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
     if has_lapsed(case.policy, batch, case.now):
         raise Denied(LAPSED)
     _second_person(case, batch)
-    edited = frozen.edited(case.session, batch)
+    edited = frozen.edited(case.session, batch, case.give_way)
     if edited is not None:
         stop_tampered(case.session, batch, edited, case.now)
         return _outcome(batch)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hesper_cloud.authority import facts, timing
 from hesper_cloud.authority.batches import waves
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import CUTTING, RECONNECT
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.rules import Denied
@@ -28,6 +29,7 @@ class Held(NamedTuple):
     policy: Policy
     now: datetime
     spacing: Spacing
+    give_way: GiveWay
 
 
 def next_rows(held: Held, batch: Batch, room: int) -> Sequence[BatchRow]:

@@ -2,12 +2,13 @@
 
 A hash of 40 000 rows takes as long as signing a hundred commands. So `Approvals` remembers what it
 has found to be as approved: terms and the rows at hand are compared with that every time, and the
-whole list is hashed again when ten seconds have passed.
+whole list is hashed again when ten seconds have passed. It is read in portions, between which the
+kill switch comes in.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority.batches.states import MOVING
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.db.authority import AuditRow
 from hesper_cloud.db.batches import Batch, BatchRow
 from hesper_cloud.worded import later
@@ -23,6 +25,7 @@ _DOMAIN = b"hesper batch v1\x00"
 OTHER_ROWS = later("its terms or rows are not those that were frozen")
 Frozen = tuple[int, str, str | None, str | None, str | None]
 _HASHED_AGAIN_AFTER = timedelta(seconds=10)
+_PORTION = 5_000  # of rows: hundredths of a second
 
 
 def digest(batch: Batch, rows: Iterable[Frozen]) -> str:
@@ -33,14 +36,14 @@ def digest(batch: Batch, rows: Iterable[Frozen]) -> str:
     return hashed.hexdigest()
 
 
-def rows_digest(session: Session, batch: Batch) -> str:
+def rows_digest(session: Session, batch: Batch, give_way: GiveWay) -> str:
     """Returns the digest of a batch as it is stored now, read from the database anew."""
-    return digest(batch, _stored(session, batch))
+    return digest(batch, _stored(session, batch, give_way))
 
 
-def edited(session: Session, batch: Batch) -> str | None:
+def edited(session: Session, batch: Batch, give_way: GiveWay) -> str | None:
     """Says what is not as it was approved, by the rows and the audit log; None if all is."""
-    return _edited(session, batch, _stored(session, batch))
+    return _edited(session, batch, _stored(session, batch, give_way))
 
 
 class _Approved(NamedTuple):
@@ -63,7 +66,8 @@ class _Approved(NamedTuple):
 class Approvals:
     """The batches under way that are known to be what was approved."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_way: GiveWay) -> None:
+        self._give_way = give_way
         self._known: dict[str, _Approved] = {}
 
     def edited(
@@ -73,10 +77,10 @@ class Approvals:
         known = self._known.get(batch.id)
         if known is not None and known.still_holds(batch, rows, now):
             return None
-        stored = _stored(session, batch)
-        found = _edited(session, batch, stored)
+        stored: dict[int, Frozen] = {}
+        found = _edited(session, batch, _kept(_stored(session, batch, self._give_way), stored))
         if found is None:
-            self._known[batch.id] = _Approved(_seal(batch), {row[0]: row for row in stored}, now)
+            self._known[batch.id] = _Approved(_seal(batch), stored, now)
         return found
 
     def keep(self, batches: Iterable[str]) -> None:
@@ -84,12 +88,22 @@ class Approvals:
         self._known = {name: self._known[name] for name in batches if name in self._known}
 
 
-def _stored(session: Session, batch: Batch) -> Sequence[Frozen]:
+def _stored(session: Session, batch: Batch, give_way: GiveWay) -> Iterator[Frozen]:
     query = select(
         BatchRow.position, BatchRow.meter, BatchRow.gateway, BatchRow.area, BatchRow.excluded
     ).where(BatchRow.batch == batch.id)
-    rows = session.execute(query.order_by(BatchRow.position))
-    return [(place, meter, gateway, area, out) for place, meter, gateway, area, out in rows]
+    query = query.order_by(BatchRow.position).execution_options(yield_per=_PORTION)
+    with session.execute(query) as rows:
+        for portion in rows.partitions():
+            give_way()
+            yield from ((place, meter, gw, area, out) for place, meter, gw, area, out in portion)
+
+
+def _kept(rows: Iterable[Frozen], by_position: dict[int, Frozen]) -> Iterator[Frozen]:
+    """Yields the rows, and keeps them."""
+    for row in rows:
+        by_position[row[0]] = row
+        yield row
 
 
 def _frozen(row: BatchRow) -> Frozen:
@@ -100,7 +114,7 @@ def _seal(batch: Batch) -> tuple[str, bytes, str | None]:
     return (batch.digest, _terms(batch), batch.approver)
 
 
-def _edited(session: Session, batch: Batch, rows: Sequence[Frozen]) -> str | None:
+def _edited(session: Session, batch: Batch, rows: Iterable[Frozen]) -> str | None:
     return OTHER_ROWS if digest(batch, rows) != batch.digest else _unapproved(session, batch)
 
 

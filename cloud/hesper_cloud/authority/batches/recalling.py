@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud.authority import life
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
+from hesper_cloud.db.engines import batched
 from hesper_cloud.worded import worded
 
 
@@ -17,13 +18,12 @@ def recall(session: Session, batch: Batch, rows_become: str, now: datetime) -> N
         CommandRecord.state == "queued", CommandRecord.batch == batch.id
     )
     why = worded("batch {batch} is {state}", batch=batch.id, state=batch.state)
-    recalled = []
-    for command in session.scalars(queued):
+    recalled = session.scalars(queued).all()
+    for command in recalled:
         life.move(session, command, life.Move("cancelled", "authority", why), now)
-        recalled.append(command.id)
     mine = update(BatchRow).where(BatchRow.batch == batch.id)
     change = {"state": rows_become, "detail": None, "updated_at": now}
-    for command_id in recalled:
-        session.execute(mine.where(BatchRow.command == command_id).values(**change))
+    for some in batched([command.id for command in recalled]):
+        session.execute(mine.where(BatchRow.command.in_(some)).values(**change))
     if rows_become != "waiting":
         session.execute(mine.where(BatchRow.state == "waiting").values(**change))

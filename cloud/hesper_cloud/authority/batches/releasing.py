@@ -1,7 +1,8 @@
 """Lets the rows of approved batches go: canary, waves, rate, and the stop by itself.
 
 Each turn is one transaction. A row becomes a queued command in the same transaction in which it
-stops waiting; the dispatcher signs it like any other.
+stops waiting; the dispatcher signs it like any other. No more are queued than it signs meanwhile:
+whoever pauses a batch, or sets the kill switch, has them taken back at once.
 """
 
 import random
@@ -9,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, Select, exists, select
+from sqlalchemy import Engine, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud import audit
@@ -19,6 +20,7 @@ from hesper_cloud.authority.batches.choosing import Held
 from hesper_cloud.authority.batches.recalling import recall
 from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
 from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
+from hesper_cloud.authority.giving_way import GiveWay, looking_up
 from hesper_cloud.authority.kinds import CUTTING, KINDS
 from hesper_cloud.authority.policy import Policy
 from hesper_cloud.authority.spacing import Spacing
@@ -32,6 +34,7 @@ SELF = "authority"
 LAPSED = later("its approval is too old to cut a supply; propose it anew")
 _BEAT = timedelta(seconds=0.5)
 _LONGEST = 1.5  # of the distance that the rate says
+_MOST_QUEUED = 500  # of one batch: about what is signed from one release to the next
 _RANDOM = random.SystemRandom()
 
 
@@ -44,20 +47,27 @@ class BatchDesk:
         authority: Engine,
         approvals: frozen.Approvals,
         spacing: Spacing,
+        give_way: GiveWay,
     ) -> None:
         self._registry = registry
         self._authority = authority
         self._approvals = approvals
         self._spacing = spacing
+        self._give_way = give_way
 
     def turn(self, now: datetime) -> None:
-        """Settles rows, stops or ends batches, and releases the rows whose turn it is."""
+        """Settles rows, stops or ends batches, and releases the rows whose turn it is.
+
+        Raises:
+            GivesWay: the kill switch waits; nothing is done.
+        """
+        self._give_way()
         if not self._has_work(now):
             return
         with writing(self._authority) as session:
             follow_commands(session, now)
             policy = facts.active_policy(session)
-            held = Held(session, self._registry, policy, now, self._spacing)
+            held = Held(session, self._registry, policy, now, self._spacing, self._give_way)
             for batch in session.scalars(_expired(now)).all():
                 step = life.Move("expired", SELF, "nobody approved it in time")
                 move(session, batch, step, now)
@@ -142,7 +152,10 @@ def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approva
         move(session, batch, life.Move("quarantined", SELF, why), now)
         return
     room = min(
-        batch.wave_size - counted.under_way, batch.allowance - counted.left, _due(batch, now)
+        batch.wave_size - counted.under_way,
+        batch.allowance - counted.left,
+        _due(batch, now),
+        _MOST_QUEUED - _queued(session, batch),
     )
     rows = choosing.next_rows(held, batch, room) if room > 0 else ()
     if not rows:
@@ -151,9 +164,15 @@ def _release(held: Held, batch: Batch, counted: Tally, approvals: frozen.Approva
     if edited is not None:
         stop_tampered(session, batch, edited, now)
         return
-    for row in rows:
+    for row in looking_up(rows, held.give_way):
         _let_go(session, policy, batch, row, now)
     _take_rate(batch, len(rows), now)
+
+
+def _queued(session: Session, batch: Batch) -> int:
+    """Returns how many of its commands nobody has signed yet."""
+    queued = (CommandRecord.state == "queued") & (CommandRecord.batch == batch.id)
+    return session.scalar(select(func.count()).where(queued)) or 0
 
 
 def _must_wait(held: Held, batch: Batch) -> bool:

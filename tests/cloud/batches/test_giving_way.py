@@ -1,0 +1,99 @@
+"""However long a batch's turn takes, the kill switch comes in between, and nothing leaves after."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hesper_cloud.authority import closing, dispatch, giving_way, reconciling
+from hesper_cloud.authority.batches import frozen, releasing
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import writing
+from hesper_cloud.db.registry import Meter, Request
+from sqlalchemy import update
+
+
+def asks_for_it(town) -> None:
+    """Asks for the kill switch as the web process does, while the authority is at work."""
+    with writing(town.head_end.databases.registry) as session:
+        asked = {"requested_by": "ann", "payload": {"reason": "it is the wrong list"}}
+        request = Request(kind="kill_switch.engage", idempotency_key="stop", **asked)
+        request.created_at = town.clock.now
+        session.add(request)
+
+
+def at_the_third(town, works: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns what works as before; at its third time the kill switch is asked for."""
+    calls = 0
+
+    def counting(*args: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            asks_for_it(town)
+        return works(*args, **named)
+
+    return counting
+
+
+@pytest.fixture
+def approved(town, monkeypatch) -> str:
+    """Returns a batch that was approved and of which nothing has left."""
+    monkeypatch.setattr(giving_way, "_EVERY", 1)
+    monkeypatch.setattr(frozen, "_PORTION", 4)
+    town.policy(gateway_reconnects_per_minute=100)
+    with writing(town.head_end.databases.registry) as session:
+        session.execute(update(Meter).values(relay_output=False))
+    with monkeypatch.context() as still:
+        still.setattr(releasing.BatchDesk, "turn", lambda *_: None)
+        return str(town.approved(kind="relay.reconnect", canary=0))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(frozen, "_line"), (releasing, "_let_go"), (dispatch.Dispatcher, "_send")],
+    ids=["while the list is hashed", "while rows are queued", "while commands are signed"],
+)
+def test_nothing_leaves_once_the_kill_switch_is_asked_for(town, approved, monkeypatch, where, name):
+    monkeypatch.setattr(where, name, at_the_third(town, getattr(where, name)))
+    town.turn()
+    assert all(command.envelope is None for command in town.head_end.commands())
+    if name != "_send":
+        assert town.states(approved) == {"waiting": 12}
+    town.turn()
+    assert len(town.audited("kill_switch.engage")) == 1
+    assert town.batch(approved).state == "paused"
+    assert town.states(approved) == {"waiting": 12}
+    assert not town.head_end.published()
+
+
+def test_no_more_of_a_batch_is_queued_than_is_signed_meanwhile(town, approved, monkeypatch):
+    monkeypatch.setattr(releasing, "_MOST_QUEUED", 5)
+    monkeypatch.setattr(dispatch.Dispatcher, "sign_queued", lambda *_: [])
+    town.turn(times=5)
+    assert town.states(approved) == {"released": 5, "waiting": 7}
+
+
+def test_what_ran_out_of_time_is_closed_in_portions(town, approved, monkeypatch):
+    monkeypatch.setattr(closing, "_AT_ONCE", 2)
+    town.turn()
+    monkeypatch.setattr(closing, "closing_step", at_the_third(town, closing.closing_step))
+    town.turn(timedelta(days=1).total_seconds())
+    assert len(town.audited("command.unknown")) == 4
+    town.turn()
+    (stopped,) = town.audited("kill_switch.engage")
+    unknown = [row.sequence for row in town.audited("command.unknown")]
+    assert len(unknown) == 12
+    assert sum(each < stopped.sequence for each in unknown) == 4
+
+
+def test_what_is_settled_by_readings_is_in_portions(town, approved, monkeypatch):
+    monkeypatch.setattr(reconciling, "_AT_ONCE", 2)
+    town.turn()
+    town.turn(timedelta(days=1).total_seconds())
+    town.change(update(CommandRecord).values(not_after=town.clock.now - timedelta(days=9)))
+    monkeypatch.setattr(reconciling, "_judge", at_the_third(town, reconciling._judge))
+    town.turn()
+    assert len(town.audited("command.failed")) == 4
+    town.turn()
+    assert len(town.audited("command.failed")) == 12
