@@ -22,6 +22,7 @@ from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import is_open_elsewhere, open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter, Gateway, ImportFile, LongJob, Meter, Request, Sim
+from hesper_cloud.db.sole import InUse, sole
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.trying import Brought, try_file
@@ -109,6 +110,40 @@ def test_who_has_a_database_open_is_known(postgres_database: Databases) -> None:
     engine = open_engine(url)
     engine.connect().close()
     assert is_open_elsewhere(url)
+    engine.dispose()
+
+
+def test_one_process_alone_works_on_a_database(postgres_database: Databases) -> None:
+    url, other = open_engine(postgres_database()), open_engine(postgres_database())
+    holds = (
+        "import sys; from hesper_cloud.db.engines import open_engine\n"
+        "from hesper_cloud.db.sole import sole\n"
+        "with sole(open_engine(sys.argv[1]), 'authority'):\n"
+        "    print('alone', flush=True); sys.stdin.read()"
+    )
+    address = url.url.render_as_string(hide_password=False)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", holds, address], **pipes) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"alone\n"
+        with sole(other, "authority"):
+            pass
+        with (
+            pytest.raises(InUse, match="another authority works on postgresql"),
+            sole(url, "authority"),
+        ):
+            pass
+        first.kill()
+    with sole(url, "authority"):
+        pass
+
+
+def test_who_worked_alone_and_was_cut_off_ends_all_the_same(postgres_database: Databases) -> None:
+    engine = open_engine(postgres_database())
+    others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with sole(engine, "authority"), engine.connect() as connection:
+        ended = connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {others}")
+        assert ended.scalars().all() == [True]
     engine.dispose()
 
 

@@ -34,6 +34,7 @@ from hesper_cloud.ca import custody
 from hesper_cloud.ca.issuing import Issuing
 from hesper_cloud.db import migrate
 from hesper_cloud.db.engines import leave_readable, open_engine
+from hesper_cloud.db.sole import sole
 from hesper_cloud.db.watch import Watch
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.images.shelf import shelf_of
@@ -53,7 +54,8 @@ _MOST_PAUSE_S = 0.25
 def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vault], None]) -> None:
     """Runs the authority until ``stop`` is set; ends with the error when it cannot decide.
 
-    That is also when the registry is of another version: the head end brings that up to date.
+    That is also when the registry is of another version: the head end brings that up to date; and
+    when another authority works on the same database.
 
     ``check`` is asked first whether the vault opens what its database keeps.
     """
@@ -66,6 +68,7 @@ def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vaul
         )
         stack.callback(engines[0].dispose)
         stack.callback(leave_readable, engines[1])
+        stack.enter_context(sole(engines[1], "authority"))
         migrate.upgrade(engines[1], "authority")
         migrate.require(engines[0], "registry")
         vault = keys.vault(settings.keys)
