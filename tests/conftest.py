@@ -69,6 +69,26 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         gc.enable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keeps the garbage collector away from what stays until the run ends: modules and tests.
+
+    There are hundreds of thousands of such objects, and each full collection looked at all of them.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Gives back what was kept from the collector: native modules tell of what is left over."""
+    gc.unfreeze()
+
+
 _loop_stop = mqtt.Client.loop_stop
 
 

@@ -9,9 +9,11 @@ from hesper_cloud import app
 
 @pytest.fixture
 def collector() -> Iterator[None]:
+    """Sets aside nothing when the test begins; what the run has set aside is so again after it."""
     thresholds = gc.get_threshold()
-    yield
     gc.unfreeze()
+    yield
+    gc.freeze()
     gc.set_threshold(*thresholds)
 
 
