@@ -11,6 +11,7 @@ from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Alert, Event, Meter
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.rules.alerts import Alerts, Subject
+from hesper_cloud.rules.own_links import BrokerLoss
 from hesper_cloud.services.overview import OverviewService
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
@@ -26,7 +27,9 @@ VIC, BY_AREA = Actor("vic", Role.VIEWER), Actor("ann", Role.OPERATOR, areas=("No
 
 
 @contextmanager
-def overview_on(head_end: Any, store: ReadingStore) -> Iterator[OverviewService]:
+def overview_on(
+    head_end: Any, store: ReadingStore, *, hears: bool = True
+) -> Iterator[OverviewService]:
     with ExitStack() as stack:
         stack.callback(store.close)
         authority = open_engine(head_end.settings.database.authority_url, read_only=True)
@@ -35,7 +38,7 @@ def overview_on(head_end: Any, store: ReadingStore) -> Iterator[OverviewService]
         sources = Sources(
             head_end.settings, registry, authority, store, LatestValues(), head_end.clock
         )
-        yield OverviewService(sources, lambda: 0.0)
+        yield OverviewService(sources, lambda: 0.0, BrokerLoss(lambda: hears))
 
 
 @pytest.fixture
@@ -87,6 +90,20 @@ async def test_figures_go_on_while_the_store_is_away(head_end: Any) -> None:
         for ask in (overview.load_24h, overview.completeness_by_hour):
             with pytest.raises(StoreUnavailable, match="InfluxDB cannot be reached"):
                 await ask(VIC)
+
+
+async def test_everybody_is_told_since_when_the_broker_is_lost(head_end: Any) -> None:
+    """Also who sees some areas alone, and so not the alert that tells of it."""
+    store = DuckDbStore(head_end.settings.readings_file)
+    with overview_on(head_end, store, hears=False) as overview:
+        noticed_at = head_end.clock()
+        assert (await overview.figures(VIC)).broker_lost_since == noticed_at
+        head_end.clock.advance(5)
+        assert (await overview.figures(BY_AREA)).broker_lost_since == noticed_at
+
+
+async def test_a_broker_that_is_heard_is_not_lost(overview: OverviewService) -> None:
+    assert (await overview.figures(VIC)).broker_lost_since is None
 
 
 async def test_what_stands_alone_keeps_how_its_text_came_about(

@@ -100,6 +100,13 @@ def test_power_finds_its_unit(watt, written):
     assert wording.power(watt) == written
 
 
+def test_who_is_online_is_not_known_while_the_broker_is_lost():
+    online, _, _, stored, *_ = tiles.tiles(replace(FIGURES, broker_lost_since=NOW), NOW)
+    for tile in (online, stored):
+        assert tile.note == "who is online is not known now"
+        assert not tile.live_note, "a frame would count them as online again"
+
+
 def test_only_what_is_whole_is_called_100_percent():
     assert wording.percent(99.96) == "99.9"
     assert wording.percent(100.0) == "100"

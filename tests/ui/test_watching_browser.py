@@ -1,12 +1,15 @@
 """Events, rules and outages in the system's Chromium: scrolling, trying, both themes."""
 
+import json
+import re
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from console_double.axe import CONTRAST, serious
 from console_double.server import Server
 from hesper_lab import screenshots
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 pytestmark = [
     pytest.mark.browser,
@@ -190,3 +193,28 @@ def test_a_list_that_stands_is_not_asked_for_again_in_a_rush(page: Page, server:
     assert page.evaluate("window.askedAgain") == asked
     page.clock.run_for(7000)
     assert page.evaluate("window.askedAgain") == asked + 1
+
+
+def test_every_page_says_that_the_broker_is_lost_and_since_when(page: Page, server: Server) -> None:
+    lost = threading.Event()
+
+    def between(near: WebSocketRoute) -> None:
+        def passed_on(message: str | bytes) -> None:
+            frame = json.loads(message)
+            if lost.is_set() and "figures" in frame:
+                since = datetime.now(UTC) - timedelta(minutes=5, seconds=10)
+                frame["figures"]["broker_lost_since"] = since.isoformat()
+            near.send(json.dumps(frame))
+
+        near.connect_to_server().on_message(passed_on)
+
+    page.route_web_socket(re.compile("/api/v1/live"), between)
+    page.goto(f"{server.base}/gateways")
+    screenshots.settle(page)
+    bar = page.locator(".unheard-bar")
+    expect(bar).to_be_hidden()
+    lost.set()
+    expect(bar).to_contain_text("The connection to the broker was lost")
+    expect(bar).to_contain_text("5 min ago")
+    lost.clear()
+    expect(bar).to_be_hidden()

@@ -29,14 +29,27 @@ def frame(desk: Desk, actor: Actor, places: Sequence[Place]) -> None:
         with box("div", "lost-bar", aria_hidden="true") as bar:
             mark("offline")
             Text(say("No live data. What you see may be old; commands are held until it is back."))
+        unheard = _unheard_bar()
         side, links = navigation.draw([place for place in places if actor.may(place.needs)])
     side.move(target_index=0)
+    unheard.move(target_index=0)
     bar.move(target_index=0)
     head.move(target_index=0)
     navigation.highlight(links, client.sub_pages_router.current_path)
     client.sub_pages_router.on_path_changed(lambda path: navigation.highlight(links, path))
     ui.on_exception(_tell_of_a_fault)
     _Places({place.path: _shown(desk, place) for place in places})
+
+
+def _unheard_bar() -> ui.element:
+    """Makes what live frames show while the head end has no broker: on every page, to everybody."""
+    with box("div", "unheard-bar", role="status", data_unheard=True, hidden=True) as bar:
+        mark("offline")
+        with box("p"):
+            Text(say("The connection to the broker was lost"), "b")
+            Text("", "time")
+            Text(say("Nobody is heard: who is shown as online was so then; now it is not known."))
+    return bar
 
 
 class _Places(ui.sub_pages):

@@ -101,6 +101,22 @@ def away_since(session: Session) -> dict[Subject, datetime]:
     return {Subject(rule): raised_at - _PATIENCE for rule, raised_at in found}
 
 
+class BrokerLoss:
+    """Since when the head end does not hear its broker: who is online is not known since then."""
+
+    def __init__(self, is_connected: Callable[[], bool] = is_connected) -> None:
+        self._is_connected = is_connected
+        self._noticed_at: datetime | None = None
+
+    def since(self, session: Session, now: datetime) -> datetime | None:
+        """Returns what the alert says, before there is one when it was noticed; None if heard."""
+        if self._is_connected():
+            self._noticed_at = None
+            return None
+        self._noticed_at = self._noticed_at or now
+        return min(self._noticed_at, away_since(session).get(BROKER, now))
+
+
 def _lost(consumer: ConsumerTold) -> Subject:
     return Subject(f"{LOST}{consumer.instance}")
 

@@ -8,6 +8,7 @@ from hesper_cloud import keys
 from hesper_cloud.accounts.tokens import MachineTokens
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.curves import Shelf
+from hesper_cloud.rules.own_links import BrokerLoss
 from hesper_cloud.services.about import About
 from hesper_cloud.services.access_log import AccessLog
 from hesper_cloud.services.accounts import Accounts
@@ -130,7 +131,7 @@ def assemble(
     secret = keys.token_secret(settings.keys)
     machine = MachineTokens(secret, lifetime)
     accounts = Accounts(sources, link, machine)
-    overview = OverviewService(sources, readings_per_s)
+    overview = OverviewService(sources, readings_per_s, BrokerLoss())
     shelf = Shelf(sources.registry, sources.store, EnergyBook(settings.energy_file))
     alerts = Alerts(sources, link)
     commands, batches = Commands(sources, link), Batches(sources, link)

@@ -26,6 +26,7 @@ from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import LIVE_GAPS, Alert, DeadLetter, Gap, Gateway, Meter
+from hesper_cloud.rules.own_links import BrokerLoss
 from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services import alert_queries, completeness
 from hesper_cloud.services.attention import needs_attention
@@ -123,9 +124,12 @@ class _OfAreas(NamedTuple):
 class OverviewService:
     """Answers from what was computed a moment ago."""
 
-    def __init__(self, sources: Sources, readings_per_s: Callable[[], float]) -> None:
+    def __init__(
+        self, sources: Sources, readings_per_s: Callable[[], float], broker_loss: BrokerLoss
+    ) -> None:
         self._sources = sources
         self._readings_per_s = readings_per_s
+        self._broker_loss = broker_loss
         self._load = _Kept(self._compute_load, _KEEP_S, _TIMES)
         self._kept: dict[Areas, _OfAreas] = {}
 
@@ -209,6 +213,7 @@ class OverviewService:
             gateways_total = session.scalar(gateways) or 0
             gateways_online = session.scalar(gateways.where(Gateway.state == "online")) or 0
             dead_letters = session.scalar(select(func.count()).select_from(DeadLetter)) or 0
+            lost_since = self._broker_loss.since(session, now)
         commands = self._command_figures(actor)
         load, yesterday = self._load_figures(now) if actor.areas is None else (None, None)
         ledger = self._of(actor).ledger.value
@@ -232,6 +237,7 @@ class OverviewService:
             dead_letters=dead_letters if actor.areas is None else 0,
             kill_switch=commands.engaged,
             commands_in_batches=commands.in_batches,
+            broker_lost_since=lost_since,
         )
 
     def _command_figures(self, actor: Actor) -> _CommandFigures:

@@ -411,6 +411,7 @@ class Overview:
     dead_letters: int
     kill_switch: bool
     commands_in_batches: int = 0  # of those in flight
+    broker_lost_since: datetime | None = None  # who is online is not known since then
 
 
 @dataclass(frozen=True, slots=True)

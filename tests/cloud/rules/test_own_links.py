@@ -15,7 +15,7 @@ from hesper_cloud.db.registry import Alert, ConsumerTold, Gateway, Meter
 from hesper_cloud.ingest.heartbeat import Heartbeat
 from hesper_cloud.ingest.persist import until_stored
 from hesper_cloud.rules.alerts import Alerts
-from hesper_cloud.rules.own_links import BROKER, OwnLinks, away_since
+from hesper_cloud.rules.own_links import BROKER, BrokerLoss, OwnLinks, away_since
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.settings import BrokerSettings, IngestSettings, RuleSettings, Settings
 from hesper_cloud.stores.port import StoreUnavailable
@@ -268,3 +268,15 @@ def test_a_consumer_that_never_comes_back_is_forgotten_after_a_week(
 def test_an_instance_is_a_name_that_topics_can_hold() -> None:
     with pytest.raises(ValidationError, match="instance"):
         IngestSettings(instance="first/second")
+
+
+def test_the_loss_of_the_broker_is_dated_by_its_alert_where_it_was_noticed_later(
+    hour: Hour,
+) -> None:
+    hour.hears = False
+    hour.passes(90)
+    loss = BrokerLoss(lambda: hour.hears)
+    with Session(hour.engine) as session:
+        assert loss.since(session, hour.now) == NOON + timedelta(seconds=5)
+        hour.hears = True
+        assert loss.since(session, hour.now) is None

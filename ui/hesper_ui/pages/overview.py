@@ -60,7 +60,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     for part in (figures, load, attention, hours):
         await part.refresh()
     watch("alerts commands", attention.refresh)
-    watch("alerts commands switch", figures.refresh)
+    watch("alerts commands switch broker", figures.refresh)
     look_every(15.0, attention.refresh)
     look_every(CHART_S, load.refresh)
     look_every(CHART_S, hours.refresh)

@@ -8,7 +8,8 @@
   const root = document.documentElement, tag = window.hesperTag, signs = window.hesperNumbers;
   const comma = (1.5).toLocaleString(signs).charAt(1);
   const run = document.querySelector("meta[name=hesper-run]")?.content;
-  let stopped, trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = RETRY_MS, opened = false, following = "";
+  const held = {};
+  let trusted = true, wasLive = false, shown = 0, socket = null, arrived = null, serverTime = 0, clockOffset = 0, retry = RETRY_MS, opened = false, following = "";
 
   const grouped = new Intl.NumberFormat(signs, { maximumFractionDigits: 0 });
   const rounded = (value, digits) => value.toLocaleString(signs, { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -159,11 +160,20 @@
     });
   }
 
-  // The switch that stops all commands is in every frame: who watches it asks again once it was set or lifted.
-  function switched(on) {
-    const before = stopped;
-    stopped = on ?? before;
-    if (before !== undefined && stopped !== before) each("[data-watch~=switch]", (watcher) => watcher.dispatchEvent(new CustomEvent("changed")));
+  // The switch that stops all commands, and the loss of the broker, are in every frame: who watches one asks again once it has changed.
+  function turned(kind, is) {
+    const before = held[kind];
+    held[kind] = is ?? before;
+    if (before !== undefined && held[kind] !== before) each(`[data-watch~=${kind}]`, (watcher) => watcher.dispatchEvent(new CustomEvent("changed")));
+  }
+
+  // While nobody is heard every page says so, and since when.
+  function unheard(since) {
+    each("[data-unheard]", (bar) => {
+      if (since) bar.querySelector("time").dataset.age = Date.parse(since);
+      bar.hidden = !since;
+    });
+    turned("broker", Boolean(since));
   }
 
   function receive(event) {
@@ -179,7 +189,8 @@
     notes(frame.figures || {});
     values(frame.values || {});
     tell(frame);
-    switched(frame.figures?.kill_switch);
+    turned("switch", frame.figures?.kill_switch);
+    unheard(frame.figures?.broker_lost_since);
     tick();
   }
 

@@ -48,21 +48,29 @@ def _stored(figures: Overview, whole: bool) -> Tile:
     before = "" if whole else say("in all areas") + " · "
     gateways = plural(figures.gateways_total, "gateway")
     words = later("{part} of {whole} online")
+    note = before + say(words, part=figures.gateways_online, whole=gateways)
+    live_note = before + say(words, part="{gateways_online}", whole=gateways)
+    if figures.broker_lost_since:
+        note, live_note = before + _unknown(), ""
     return Tile(
         say("Readings stored"),
         "readings_per_s",
         "rate",
         decimal(figures.readings_per_s, 0 if figures.readings_per_s >= 100 else 1),
         "/s",
-        before + say(words, part=figures.gateways_online, whole=gateways),
+        note,
         "/gateways",
-        live_note=before + say(words, part="{gateways_online}", whole=gateways),
+        live_note=live_note,
     )
+
+
+def _unknown() -> str:
+    return say("who is online is not known now")
 
 
 def _online(figures: Overview) -> Tile:
     silent = figures.meters_total - figures.meters_online
-    return Tile(
+    tile = Tile(
         say("Meters online"),
         "meters_online",
         "count",
@@ -74,6 +82,7 @@ def _online(figures: Overview) -> Tile:
         rest="meters_total meters_online",
         no_rest=say("all heard from"),
     )
+    return replace(tile, note=_unknown(), live_note="") if figures.broker_lost_since else tile
 
 
 def _complete(figures: Overview) -> Tile:
