@@ -199,5 +199,9 @@ def _lock(folder: Path) -> IO[bytes]:
 
 
 def _first_accounts() -> list[dict[str, str]]:
-    roles = ("operator", "approver", "admin")
-    return [{"username": r, "role": r, "password": secrets.token_urlsafe(9)} for r in roles]
+    roles = {each: each for each in ("operator", "approver", "admin")}
+    roles["second-approver"] = "approver"  # whoever set the kill switch, two others may lift it
+    return [
+        {"username": name, "role": role, "password": secrets.token_urlsafe(9)}
+        for name, role in roles.items()
+    ]

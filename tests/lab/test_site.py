@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hesper_cloud.accounts.roles import Permission, Role, grants
 from hesper_lab.site import InUse, NotASite, Site, Wishes, forget
 
 SMALL = Wishes(tcp_meters=2, capture_period_s=5)
@@ -21,6 +22,14 @@ def test_a_second_start_finds_the_same_site(tmp_path: Path) -> None:
     assert (again.wishes, again.ports, again.accounts) == (SMALL, first.ports, first.accounts)
     assert (tmp_path / "site.json").stat().st_mode & 0o077 == 0
     assert first.accounts[0].password not in repr(first)
+
+
+def test_whoever_stops_all_commands_two_others_may_let_them_leave_again(tmp_path: Path) -> None:
+    site = Site.open(tmp_path, SMALL)
+    site.lock.close()
+    accounts = {each.username: Role(each.role) for each in site.accounts}
+    lifts = {each for each, role in accounts.items() if grants(role, Permission.APPROVE_COMMAND)}
+    assert all(len(lifts - {setter}) >= 2 for setter in accounts)
 
 
 def test_a_port_that_was_taken_meanwhile_is_chosen_anew(tmp_path: Path) -> None:
