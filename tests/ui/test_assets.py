@@ -46,9 +46,6 @@ async def test_a_customer_is_added_changed_and_deleted_with_history(console: Con
         await fill(operator, asset_phone="+1 555")
         await press(operator, "Change")
         await operator.should_see("Phone: – → +1 555")
-        line = next(iter(operator.find("Phone: – → +1 555").elements))
-        around = line.parent_slot.parent  # a phone lays out side by side what a cell holds
-        assert (around.tag, around.classes) == ("div", ["lines"])
         assert console.services.assets.changes[-1].after == {"phone": "+1 555"}
         await press(operator, "Delete…")
         await press(operator, "Delete")

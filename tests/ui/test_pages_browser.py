@@ -156,3 +156,22 @@ def test_no_page_scrolls_for_nothing_nor_sideways_on_a_german_phone(
             expect(page.locator("#content")).to_be_in_viewport(ratio=1)
             assert not page.evaluate(too_tall), path
     context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_was_changed_of_a_meter_is_read_without_scrolling_sideways(
+    page: Page, server: Server, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{server.base}/meters")
+    settle(page)
+    page.locator("a[href^='/meters/HES'] >> visible=true").first.click()
+    page.wait_for_url("**/meters/HES*")
+    page.get_by_role("button", name="Change…").click()
+    page.get_by_label("Brand").fill(f"ABrandWithoutAnySpaceInItsName{'-' * 40}{width}")
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.locator("summary", has_text="Changes").click()
+    changes = page.get_by_role("list", name="Changes")
+    expect(changes).to_contain_text("Brand: ")
+    assert changes.evaluate("list => list.scrollWidth <= list.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

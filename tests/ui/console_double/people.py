@@ -14,7 +14,7 @@ from nicegui.testing import User
 from console_double.services import PASSWORD, DoubleServices
 
 PATIENCE_S = 60.0
-HOW_OLD = r"Present load\n.+ W\n · \n\d+ s ago\nRelay\n.+\n · confirmed \n.+ ago"
+HOW_OLD = r"Present load\n.+ k?W\n · \n\d+ s ago\nRelay\n.+\n · confirmed \n.+ ago"
 """How a dialog that moves a relay says what is behind it."""
 _TRIES = 600  # ten a second, as long as the machine may need
 

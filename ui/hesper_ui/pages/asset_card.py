@@ -7,7 +7,7 @@ from nicegui import ui
 from hesper_ui import states
 from hesper_ui.desk import Desk
 from hesper_ui.dialogs import asset_form
-from hesper_ui.elements import Cell, Columns, Text, box, button, link, marked, moment, panel, table
+from hesper_ui.elements import Text, box, button, link, marked, moment, panel
 from hesper_ui.part import Part
 from hesper_ui.services import (
     Actor,
@@ -24,7 +24,6 @@ from hesper_ui.words import say
 
 CHANGES = 50
 LISTS: dict[KeptKind, str] = {"customer": "/customers", "sim": "/customers/sims"}
-COLUMNS = Columns(("When", "Who", "What", "From and to", "Why"), wide_only=frozenset({4}))
 
 
 async def build(desk: Desk, actor: Actor, kind: KeptKind, key: str) -> None:
@@ -128,25 +127,24 @@ def where(card: SimRow) -> None:
 
 
 def history(changes: Sequence[ChangeRow]) -> None:
-    """Draws the changes of an asset."""
+    """Draws the changes of an asset, each in lines that fit a narrow column."""
     if not changes:
         states.empty(
             "No change on record", "Every change made here is written down, with its maker."
         )
         return
-    table("Changes", COLUMNS, [_cells(change) for change in changes])
+    with box("ul", "row-list changes", aria_label=say("Changes")):
+        for change in changes:
+            with box("li"):
+                _change(change)
 
 
-def _cells(change: ChangeRow) -> list[Cell]:
-    def lines() -> None:
-        with box("div", "lines"):  # one box: a phone puts what a cell holds side by side
-            for line in assets.told(change):
-                Text(line, "div")
-
-    return [
-        lambda: moment(change.at, "date"),
-        change.who,
-        assets.action(change),
-        lines,
-        change.reason or MISSING,
-    ]
+def _change(change: ChangeRow) -> None:
+    with box("div", "meta"):
+        moment(change.at, "date")
+        Text(f" · {change.who}")
+    Text(assets.action(change), "div", "what")
+    for line in assets.told(change):
+        Text(line, "div")
+    if change.reason:
+        Text(f"{say('Why')}: {change.reason}", "div")
