@@ -46,12 +46,16 @@ class LatestValue(NamedTuple):
 
 
 class Total(NamedTuple):
-    """A sum over meters: ``value * 10**scaler`` in ``unit``, and how many meters took part."""
+    """A sum over meters: ``value * 10**scaler`` in ``unit``, and how many meters took part.
+
+    ``newest_at`` is when the newest of its values was captured, epoch seconds.
+    """
 
     value: int
     scaler: int
     unit: int
     meters: int
+    newest_at: int
 
 
 class Newest(NamedTuple):
@@ -366,7 +370,7 @@ class LatestValues:
         Only the unit that most of them have is summed, and only scalers and values that meters
         have; None when no meter takes part.
         """
-        _, (rank, values, scalers, units, _) = self._newest(logical_name)
+        _, (rank, values, scalers, units, captured_at) = self._newest(logical_name)
         usual = (rank >= since) & np.isin(scalers, SCALERS)
         most = 10 ** np.clip(_MOST_DIGITS - scalers.astype(np.int64), 0, 18)
         usual &= (values <= most) & (values >= -most)
@@ -380,7 +384,7 @@ class LatestValues:
             sum(values[chosen & (scalers == each)].tolist()) * 10 ** (int(each) - scaler)
             for each in np.unique(scalers[chosen])
         )
-        return Total(value, scaler, unit, int(chosen.sum()))
+        return Total(value, scaler, unit, int(chosen.sum()), int(captured_at[chosen].max()))
 
 
 def _believed(store: ReadingStore) -> Iterator[tuple[Block, Integers]]:

@@ -143,6 +143,7 @@ def test_totals_bring_scalers_together_and_leave_out_old_values() -> None:
     total = latest.total(POWER_NAME, T0 - 60)
     assert total is not None
     assert (total.value, total.scaler, total.unit, total.meters) == (3500, 0, 27, 2)
+    assert total.newest_at == T0
     assert latest.total("1.0.99.7.0.255", 0) is None
 
 

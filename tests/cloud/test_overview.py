@@ -3,10 +3,10 @@
 import asyncio
 
 from hand_clock import HandClock
-from hesper_cloud.services.overview import _Kept
+from hesper_cloud.services.kept import Kept
 
 
-def asked(kept: _Kept[float], clock: HandClock, *after_s: float) -> list[float]:
+def asked(kept: Kept[float], clock: HandClock, *after_s: float) -> list[float]:
     """Returns what it answers, asked again after some seconds each."""
     found = []
     for seconds in after_s:
@@ -22,8 +22,8 @@ def test_a_scan_of_the_store_takes_a_twentieth_of_the_time() -> None:
         clock.pass_by(took_s)
         return clock()
 
-    quick = _Kept(lambda: computed(1.0), 30.0, 20, clock)
+    quick = Kept(lambda: computed(1.0), 30.0, 20, clock)
     assert asked(quick, clock, 0, 29, 2) == [101.0, 101.0, 133.0]
     begun = clock()
-    slow = _Kept(lambda: computed(4.0), 30.0, 20, clock)
+    slow = Kept(lambda: computed(4.0), 30.0, 20, clock)
     assert asked(slow, clock, 0, 79, 2) == [begun + 4, begun + 4, begun + 89]

@@ -107,6 +107,11 @@ def test_who_is_online_is_not_known_while_the_broker_is_lost():
         assert not tile.live_note, "a frame would count them as online again"
 
 
+def test_the_load_says_how_old_its_newest_value_is():
+    load = tiles.tiles(replace(FIGURES, fleet_load_at=NOW), NOW)[4]
+    assert (load.dated, load.at) == ("fleet_load_at", NOW)
+
+
 def test_only_what_is_whole_is_called_100_percent():
     assert wording.percent(99.96) == "99.9"
     assert wording.percent(100.0) == "100"

@@ -6,16 +6,13 @@ twentieth of the time, and shared by all who ask.
 
 import asyncio
 import contextlib
-import logging
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import quantities
 from hesper_cloud.accounts.roles import Actor, Permission, Role
@@ -31,6 +28,7 @@ from hesper_cloud.rules.silence import unheard
 from hesper_cloud.services import alert_queries, completeness
 from hesper_cloud.services.attention import needs_attention
 from hesper_cloud.services.captured import captured_lately
+from hesper_cloud.services.kept import Kept
 from hesper_cloud.services.records import (
     FOR_PEOPLE,
     AttentionRow,
@@ -40,10 +38,8 @@ from hesper_cloud.services.records import (
 )
 from hesper_cloud.services.scope import gateway_terms, narrowed, seen_meters
 from hesper_cloud.services.sources import Sources, instant, require
-from hesper_cloud.stores.port import StoreError, StoreUnavailable
+from hesper_cloud.stores.port import StoreUnavailable
 
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
 READS_TARGET_PCT = 99.5
 _DAY_S = 86_400
 _STEP_S = 900
@@ -52,57 +48,6 @@ _LOAD_FRESH_S = 900
 _MOST_KEPT = 100
 Areas = tuple[str, ...] | None
 _NOBODY = Actor("overview", Role.VIEWER)
-
-
-@dataclass
-class _Kept(Generic[T]):
-    """A value that is computed again when it has become old; a store that is away, too, waits.
-
-    It is kept for some seconds, and so many times as long as computing it took.
-    """
-
-    compute: Callable[[], T]
-    keep_s: float
-    times: int = 0
-    monotonic: Callable[[], float] = time.monotonic
-    value: T | None = None
-    _failure: str = ""
-    _old_at: float = field(default=float("-inf"))
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _renewal: "asyncio.Future[None] | None" = None
-
-    async def get(self) -> T:
-        """Returns the value.
-
-        Raises:
-            StoreUnavailable: the store was away when it was asked last.
-        """
-        async with self._lock:
-            if self._is_old():
-                begun = self.monotonic()
-                try:
-                    self.value, self._failure = await asyncio.to_thread(self.compute), ""
-                except StoreUnavailable as error:
-                    self._failure = str(error)
-                now = self.monotonic()
-                self._old_at = now + max(self.keep_s, self.times * (now - begun))
-            if self._failure or self.value is None:
-                raise StoreUnavailable(self._failure)
-            return self.value
-
-    def renew(self) -> None:
-        """Has it computed, if it has become old, while nobody waits."""
-        if self._is_old() and (self._renewal is None or self._renewal.done()):
-            self._renewal = asyncio.ensure_future(self._renewed())
-
-    async def _renewed(self) -> None:
-        try:
-            await self.get()
-        except (SQLAlchemyError, StoreError) as error:
-            _log.warning("a figure of the overview is missing: %s", error)
-
-    def _is_old(self) -> bool:
-        return self.monotonic() > self._old_at
 
 
 class _CommandFigures(NamedTuple):
@@ -114,11 +59,19 @@ class _CommandFigures(NamedTuple):
     engaged: bool
 
 
+class _Load(NamedTuple):
+    """The fleet's load now and a day ago, and when its newest value was captured."""
+
+    watts: int | None = None
+    yesterday: int | None = None
+    newest_at: datetime | None = None
+
+
 class _OfAreas(NamedTuple):
     """What is kept for those who see the same areas."""
 
-    figures: _Kept[Overview]
-    ledger: _Kept[completeness.Ledger]
+    figures: Kept[Overview]
+    ledger: Kept[completeness.Ledger]
 
 
 class OverviewService:
@@ -130,7 +83,7 @@ class OverviewService:
         self._sources = sources
         self._readings_per_s = readings_per_s
         self._broker_loss = broker_loss
-        self._load = _Kept(self._compute_load, _KEEP_S, _TIMES)
+        self._load = Kept(self._compute_load, _KEEP_S, _TIMES)
         self._kept: dict[Areas, _OfAreas] = {}
 
     async def figures(self, actor: Actor) -> Overview:
@@ -187,8 +140,8 @@ class OverviewService:
                 self._kept.clear()
             of_areas = replace(_NOBODY, areas=actor.areas)
             kept = _OfAreas(
-                _Kept(lambda: self._compute_figures(of_areas), 0.5),
-                _Kept(lambda: self._compute_ledger(of_areas), _KEEP_S, _TIMES),
+                Kept(lambda: self._compute_figures(of_areas), 0.5),
+                Kept(lambda: self._compute_ledger(of_areas), _KEEP_S, _TIMES),
             )
             self._kept[actor.areas] = kept
         return kept
@@ -215,7 +168,7 @@ class OverviewService:
             dead_letters = session.scalar(select(func.count()).select_from(DeadLetter)) or 0
             lost_since = self._broker_loss.since(session, now)
         commands = self._command_figures(actor)
-        load, yesterday = self._load_figures(now) if actor.areas is None else (None, None)
+        load = self._load_figures(now) if actor.areas is None else _Load()
         ledger = self._of(actor).ledger.value
         return Overview(
             at=now,
@@ -228,8 +181,9 @@ class OverviewService:
             critical_alerts=critical,
             oldest_critical_at=oldest,
             readings_per_s=self._readings_per_s(),
-            fleet_load_w=load,
-            fleet_load_yesterday_w=yesterday,
+            fleet_load_w=load.watts,
+            fleet_load_yesterday_w=load.yesterday,
+            fleet_load_at=load.newest_at,
             commands_in_flight=commands.in_flight,
             commands_awaiting_approval=commands.awaiting,
             gateways_total=gateways_total,
@@ -259,12 +213,15 @@ class OverviewService:
         awaiting = sum(counts[state, False] for state in FOR_PEOPLE)
         return _CommandFigures(counts.total() - awaiting, awaiting, in_batches, engaged)
 
-    def _load_figures(self, now: datetime) -> tuple[int | None, int | None]:
+    def _load_figures(self, now: datetime) -> _Load:
         since = int(now.timestamp()) - _LOAD_FRESH_S
         total = self._sources.latest.total(quantities.ACTIVE_POWER_IMPORT, since)
-        load = quantities.figure(total.value, total.scaler) if total else None
         curve = self._load.value
-        return load, (curve.yesterday[-1] if curve and curve.yesterday else None)
+        yesterday = curve.yesterday[-1] if curve and curve.yesterday else None
+        if total is None:
+            return _Load(yesterday=yesterday)
+        watts = quantities.figure(total.value, total.scaler)
+        return _Load(watts, yesterday, instant(total.newest_at))
 
     def _compute_load(self) -> FleetLoad:
         end = int(self._sources.clock().timestamp()) // _STEP_S * _STEP_S

@@ -411,6 +411,7 @@ class Overview:
     dead_letters: int
     kill_switch: bool
     commands_in_batches: int = 0  # of those in flight
+    fleet_load_at: datetime | None = None  # when the newest value in the load was captured
     broker_lost_since: datetime | None = None  # who is online is not known since then
 
 

@@ -244,6 +244,7 @@ async def test_the_overview_counts(client):
     assert (figures["meters_total"], figures["meters_online"]) == (2, 1)
     assert figures["readings_per_s"] == 12.5
     assert figures["fleet_load_w"] == 500
+    assert figures["fleet_load_at"] is not None
     load = await get(client, who, "/overview/load")
     assert len(load["times"]) == len(load["today"]) == len(load["yesterday"]) == 96
     assert 500 in load["today"]

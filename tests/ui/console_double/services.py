@@ -546,6 +546,7 @@ class _Overview(_Service):
             dead_letters=0,
             kill_switch=self._all.commands.switch.engaged,
             commands_in_batches=self._all.batched,
+            fleet_load_at=now,
         )
 
     async def load_24h(self, actor: Actor) -> FleetLoad:

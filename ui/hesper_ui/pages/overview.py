@@ -112,6 +112,10 @@ def _draw_tile(tile: Tile) -> None:
                 data_live=True,
             )
             Text(tile.unit, classes="unit")
+        if tile.at:
+            with box("span", "tile-note"):
+                Text(say("newest value"))
+                ago(tile.at).props["data-dated"] = tile.dated
         Text(
             tile.note,
             classes="tile-note",

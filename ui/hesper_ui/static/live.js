@@ -128,6 +128,14 @@
     });
   }
 
+  // What is dated is as old as the frame's newest value of it.
+  function dates(numbers) {
+    each("[data-dated]", (element) => {
+      const at = Date.parse(numbers[element.dataset.dated]);
+      if (Number.isFinite(at)) element.dataset.age = at;
+    });
+  }
+
   // A note under a figure says the same as the figure: it is made of the same frame.
   function notes(numbers) {
     each("[data-note]", (element) => {
@@ -187,6 +195,7 @@
     clockOffset = now - Date.now();
     figures(frame.figures || {});
     notes(frame.figures || {});
+    dates(frame.figures || {});
     values(frame.values || {});
     tell(frame);
     turned("switch", frame.figures?.kill_switch);

@@ -27,6 +27,8 @@ class Tile:
     live_note: str = ""
     rest: str = ""
     no_rest: str = ""
+    dated: str = ""  # the name under which live frames carry how old it is
+    at: datetime | None = None
 
 
 def tiles(figures: Overview, now: datetime | None = None, *, whole: bool = True) -> list[Tile]:
@@ -135,6 +137,8 @@ def _load(figures: Overview) -> Tile:
         if known
         else say("no value of a day ago"),
         "/meters?view=online",
+        dated="fleet_load_at",
+        at=figures.fleet_load_at,
     )
 
 
