@@ -136,13 +136,16 @@ async def test_an_abort_needs_a_reason_and_ends_what_has_not_left(console):
 async def test_a_campaign_is_brought_by_one_approval_and_activated_by_another(console):
     async with console.person("operator") as asking, console.person("approver") as other:
         await asking.open("/firmware/new")
-        await fill(asking, image="3f" * 32, campaign_reason="Fixes the clock", serials=METER)
+        await fill(
+            asking, image="3f" * 32, campaign_reason="Fixes the clock", serials=f"{METER} HES0"
+        )
         await press(asking, "Freeze the list")
         await until(lambda: bool(console.services.batches.kept))
         campaign = next(iter(console.services.batches.kept))
 
         await other.open(f"/firmware/{campaign}")
         await other.should_see("Approve…", retries=20)
+        await other.should_see("Unknown meter")
         assert "Ask for activation…" not in texts(other)
         await press(other, "Approve…")
         await fill(other, typed_count="1", approval_password=PASSWORD)

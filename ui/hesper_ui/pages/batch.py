@@ -61,7 +61,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                 _rows(shown, state)
             with box("div", "stack"):
                 terms(shown.batch)
-                _excluded(shown.batch, left_out)
+                excluded(shown.batch, left_out)
 
     part = Part(desk, load, draw)
     await part.show()
@@ -117,7 +117,8 @@ def _waves(batch: BatchView) -> list[tuple[str, str]]:
     ]
 
 
-def _excluded(batch: BatchView, left_out: Sequence[Exclusion]) -> None:
+def excluded(batch: BatchView, left_out: Sequence[Exclusion]) -> None:
+    """Draws how many meters were left out of the list, by cause."""
     with panel("Excluded", grouped(batches.excluded(batch))):
         if not left_out:
             states.empty("Nobody is left out", "Every meter of the list takes part.")

@@ -47,6 +47,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     """Builds the page of one campaign."""
     campaign_id = args.path_parameters["campaign"]
     host = box("div", "contents")
+    left_out = await desk.services.batches.excluded(actor, campaign_id)
 
     async def load(asking: Actor) -> _Shown:
         found = await desk.services.campaigns.get(asking, campaign_id)
@@ -67,6 +68,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
                 _activations(desk, actor, found, host, part)
             with box("div", "stack"):
                 _image(found.batch, shown.image)
+                batch_page.excluded(found.batch, left_out)
                 batch_page.terms(found.batch)
 
     part = Part(desk, load, draw)
