@@ -14,6 +14,7 @@ from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation import runs
 from hesper_cloud.validation.codes import BY_NAME
 from hesper_cloud.validation.judge import Verdict
+from hesper_cloud.validation.misread import Beyond
 from hesper_cloud.validation.sheet import Grid, Sheet
 
 _HALF = 2
@@ -36,9 +37,7 @@ def worked(meters: Sequence[str], day: date) -> pa.Table:
     return pa.table({"meter": list(meters), "day": pa.array([day] * len(meters), pa.date32())})
 
 
-def days(
-    laid: Overlay, day: date, limits: Thresholds, beyond: Mapping[str, totals.Beyond]
-) -> pa.Table:
+def days(laid: Overlay, day: date, limits: Thresholds, beyond: Mapping[str, Beyond]) -> pa.Table:
     """Returns the aggregates of every quantity that has a value.
 
     Args:

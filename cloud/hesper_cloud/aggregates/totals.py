@@ -6,14 +6,13 @@ import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.thresholds import Thresholds
-from hesper_cloud.validation.judge import advance, highest_growth
+from hesper_cloud.validation.judge import advance, highest_growth, read_wrong
+from hesper_cloud.validation.misread import UNKNOWN, Beyond
 from hesper_cloud.validation.sheet import Grid
 
 HALF_HOUR_S = 1800
 _STEPS_S = (HALF_HOUR_S, 3600, 86_400)
 _HOUR_S = 3600
-_UNKNOWN = 2**62
-"""More than any value that is summed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +22,7 @@ class Amounts:
     Attributes:
         values: Meters × intervals.
         known: Where there is one that counts; a register that fell has none, but one of net energy,
-            nor has one that leapt back.
+            nor has one that leapt back, or begins or ends with a value that was read wrong.
         estimated: Where it rests on an estimate.
     """
 
@@ -51,19 +50,6 @@ class Demand:
     known: Flags
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Beyond:
-    """Of each meter the highest value of a register before a sheet, and the lowest after it."""
-
-    highest_before: Integers
-    lowest_after: Integers
-
-    @classmethod
-    def nothing(cls, meters: int) -> "Beyond":
-        """Returns what is known where nobody looked."""
-        return cls(np.full(meters, -_UNKNOWN), np.full(meters, _UNKNOWN))
-
-
 def amounts(
     grid: Grid,
     estimated: Flags | None,
@@ -80,7 +66,9 @@ def amounts(
     highest = highest_growth(grid, limits, period_s)
     counts = moved.growth >= (-highest if grid.may_fall else 0)
     leapt = leaps(grid, limits, period_s)
+    wrong = read_wrong(grid, moved, beyond)
     known = moved.known & counts & ~_from_nowhere(grid, leapt, beyond)
+    known &= ~(wrong[:, :-1] | wrong[:, 1:])
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)
 
@@ -111,12 +99,12 @@ def _from_nowhere(grid: Grid, leapt: Flags, beyond: Beyond | None) -> Flags:
 
 def highest_so_far(grid: Grid) -> Integers:
     """Returns of each capture the highest value up to it."""
-    return np.maximum.accumulate(np.where(grid.known, grid.values, -_UNKNOWN), axis=1)
+    return np.maximum.accumulate(np.where(grid.known, grid.values, -UNKNOWN), axis=1)
 
 
 def lowest_to_come(grid: Grid) -> Integers:
     """Returns of each capture the lowest value from it on."""
-    later = np.where(grid.known, grid.values, _UNKNOWN)[:, ::-1]
+    later = np.where(grid.known, grid.values, UNKNOWN)[:, ::-1]
     return np.minimum.accumulate(later, axis=1)[:, ::-1]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from hesper_cloud import quantities
-from hesper_cloud.aggregates import calendar, neighbours, pages, totals
+from hesper_cloud.aggregates import calendar, neighbours, pages
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, overlay
 from hesper_cloud.aggregates.roster import Member, members
@@ -29,6 +29,7 @@ from hesper_cloud.stores.port import Integers, ReadingStore
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.filling import renewal
 from hesper_cloud.validation.judge import judge
+from hesper_cloud.validation.misread import Beyond
 from hesper_cloud.validation.sheet import Sheet, alike, lay_out
 from hesper_cloud.validation.substitutes import Curve, Renewal
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
@@ -167,10 +168,11 @@ class Work:
             held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, first, last)
         return overlay(sheet, meters, held)
 
-    def _beyond(self, seated: Seated, laid: Overlaid) -> Mapping[str, totals.Beyond]:
-        """Looks at the days around a sheet, of meters with a register that leapt."""
+    def _beyond(self, seated: Seated, laid: Overlaid) -> Mapping[str, Beyond]:
+        """Looks at the days around a sheet, of meters with a register that may be read wrong."""
         sitting = seated.sitting
-        rows = neighbours.leapt(laid.sheet, self._settings.validation.of(sitting.meter_type))
+        limits = self._settings.validation.of(sitting.meter_type)
+        rows = neighbours.questionable(laid.sheet, limits)
         if not rows:
             return {}
         days = (sitting.day + timedelta(days=each) for each in (-1, 0, 1))
@@ -181,7 +183,22 @@ class Work:
         names = [each.meter for each in meters]
         parts = self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names)
         wide = self._laid_over(lay_out(parts, names, times, sitting.period_s), meters)
-        return neighbours.beyond(laid.sheet, rows, wide.sheet)
+        found = neighbours.beyond(laid.sheet, rows, wide.sheet)
+        self._look_far(seated, laid.sheet, rows, found)
+        return found
+
+    def _look_far(
+        self, seated: Seated, sheet: Sheet, rows: list[int], found: Mapping[str, Beyond]
+    ) -> None:
+        """Adds to what is known around a sheet where that lies further away than a day."""
+        asked = {curve: row for row, curve in neighbours.lonely(sheet, rows, found, seated.silent)}
+        if not asked:
+            return
+        span, rules = _span(seated.sitting, sheet), self._settings.validation.estimation
+        ends = _around(sheet.times, sheet.period_s)
+        for curve, around in far(self._engine, self._store, list(asked), span, rules):
+            name = curve.logical_name
+            neighbours.look_far(found[name], asked[curve], sheet.grids[name], ends, around)
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed.
@@ -193,7 +210,8 @@ class Work:
         for some in self._giving_way.portions(_in_portions(self._renewals(seated, laid))):
             with writing(self._engine) as session:
                 for each in some:
-                    for at in substitutes.renew_estimates(session, each, self._clock()):
+                    times = substitutes.renew_estimates(session, each, self._clock())
+                    for at in times | each.misread:
                         days = calendar.touched_days(at, at, seated.sitting.zone)
                         changed.update((each.curve.meter, day) for day in days)
         return changed
@@ -226,9 +244,10 @@ class Work:
     def _write(self, seated: Seated, laid: Overlaid) -> None:
         """Judges and sums a sheet, and puts its rows into the book."""
         sitting, limits = seated.sitting, self._settings.validation.of(seated.sitting.meter_type)
-        verdicts = judge(laid.sheet, limits)
+        beyond = self._beyond(seated, laid)
+        verdicts = judge(laid.sheet, limits, beyond)
         written = {
-            "days": pages.days(laid, sitting.day, limits, self._beyond(seated, laid)),
+            "days": pages.days(laid, sitting.day, limits, beyond),
             "scores": pages.scores(laid, verdicts, laid.due, sitting.day),
             "verdicts": pages.verdicts(laid.sheet, verdicts, laid.due, sitting.day),
         }

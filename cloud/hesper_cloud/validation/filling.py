@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from hesper_cloud.db.energy import Substitute
+from hesper_cloud.quantities import is_net
 from hesper_cloud.stores.port import Quantity, Series
 from hesper_cloud.thresholds import Thresholds, Validation
 from hesper_cloud.validation import estimate
 from hesper_cloud.validation.codes import EDIT, is_doubted
+from hesper_cloud.validation.misread import misread_of
 from hesper_cloud.validation.sheet import in_steps, is_summable
 from hesper_cloud.validation.substitutes import Curve, Renewal
 from hesper_cloud.validation.surroundings import Span, Surroundings
@@ -23,12 +25,15 @@ def renewal(
 ) -> Renewal:
     """Returns what the estimates that touch a span should be.
 
-    Gaps over which the register would have grown by more than any load can make it are left.
+    Gaps over which the register would have grown by more than any load can make it are left. What
+    was read wrong is no end of a gap.
     """
     found, held = around.found, around.held
     edits = [row for row in held if row.method == EDIT]
-    known = _known(found, edits)
-    times, values = list(known), list(known.values())
+    known = known_values(around)
+    wrong = set() if is_net(curve.logical_name) else _wrong(known)
+    right = {at: value for at, value in known.items() if at not in wrong}
+    times, values = list(right), list(right.values())
     touched = [
         gap
         for gap in estimate.gaps(times, values, span.period_s)
@@ -36,13 +41,14 @@ def renewal(
     ]
     rules = (validation.estimation, validation.holidays)
     highest_w = in_steps(limits.highest_load_w, found.scaler)
-    growth = _growth(known, span.period_s, _doubted(found, edits)) if touched else {}
+    growth = _growth(right, span.period_s, _doubted(found, edits)) if touched else {}
     wanted = [
         each
         for gap in touched
         if (gap.after - gap.before) * 3600 <= highest_w * (gap.after_at - gap.before_at)
         for each in estimate.fill(gap, span.period_s, growth, span.zone, rules)
         if each.captured_at not in known
+        and not any(abs(each.captured_at - at) * 2 < span.period_s for at in wrong)
     ]
     lowest = min([span.start, *(gap.before_at for gap in touched)])
     highest = max([span.end, *(gap.after_at for gap in touched)])
@@ -52,7 +58,8 @@ def renewal(
         if row.method != EDIT and lowest <= row.captured_at.timestamp() <= highest
     ]
     quantity = Quantity(curve.logical_name, found.scaler, found.unit)
-    return Renewal(curve, quantity, wanted, before)
+    beside = frozenset(at for at in wrong if lowest < at < highest)
+    return Renewal(curve, quantity, wanted, before, beside)
 
 
 def _growth(known: Mapping[int, int], period_s: int, doubted: set[int]) -> dict[int, int]:
@@ -64,6 +71,12 @@ def _growth(known: Mapping[int, int], period_s: int, doubted: set[int]) -> dict[
     }
 
 
+def _wrong(known: dict[int, int]) -> set[int]:
+    """Returns when a register that only rises was read wrong."""
+    told = zip(known, misread_of([*known.values()]), strict=True)
+    return {at for at, is_wrong in told if is_wrong}
+
+
 def _doubted(found: Series, edits: list[Substitute]) -> set[int]:
     """Returns when something doubtful was captured that nobody has edited."""
     edited = {int(row.captured_at.timestamp()) for row in edits}
@@ -72,9 +85,10 @@ def _doubted(found: Series, edits: list[Substitute]) -> set[int]:
     return {at for at, quality in flagged if quality in doubtful} - edited
 
 
-def _known(found: Series, edits: list[Substitute]) -> dict[int, int]:
+def known_values(around: Surroundings) -> dict[int, int]:
     """Returns values by capture time, ascending; an edit counts before what is stored."""
-    known: dict[int, int] = {}
+    found, known = around.found, dict[int, int]()
+    edits = [row for row in around.held if row.method == EDIT]
     for at, value in zip(found.times, found.values, strict=True):
         if value is not None and is_summable(value):
             known.setdefault(at, value)

@@ -1,5 +1,6 @@
 """Runs the checks over a sheet, each on the quantities that it fits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from hesper_contracts.quality import Quality
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation import checks
+from hesper_cloud.validation.misread import Beyond, misread
 from hesper_cloud.validation.sheet import Grid, Sheet, in_steps
 
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
@@ -57,12 +59,21 @@ def highest_growth(grid: Grid, limits: Thresholds, period_s: int) -> int:
     return grid.steps(limits.highest_load_w) * period_s // 3600
 
 
-def judge(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
-    """Returns the verdicts of every check that failed anywhere."""
+def judge(
+    sheet: Sheet, limits: Thresholds, beyond: Mapping[str, Beyond] | None = None
+) -> list[Verdict]:
+    """Returns the verdicts of every check that failed anywhere.
+
+    Args:
+        sheet: What is judged.
+        limits: Where checks begin to fail.
+        beyond: By logical name what is known of registers before and after the sheet.
+    """
+    around = beyond or {}
     found = _of_readings(sheet, limits)
     for name, grid in sheet.grids.items():
         if grid.is_register and not grid.may_fall:
-            found += _of_register(sheet, grid, limits)
+            found += _of_register(sheet, grid, limits, around.get(name))
         elif name.split(".")[3] == "7":
             found += _of_measured(name, grid, limits)
         found.append(Verdict("duplicate", name, checks.duplicates(grid.copies)))
@@ -83,7 +94,9 @@ def _of_readings(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
     ]
 
 
-def _of_register(sheet: Sheet, grid: Grid, limits: Thresholds) -> list[Verdict]:
+def _of_register(
+    sheet: Sheet, grid: Grid, limits: Thresholds, beyond: Beyond | None
+) -> list[Verdict]:
     name = grid.quantity.logical_name
     moved = advance(grid, limits, sheet.period_s)
     highest = highest_growth(grid, limits, sheet.period_s)
@@ -103,7 +116,16 @@ def _of_register(sheet: Sheet, grid: Grid, limits: Thresholds) -> list[Verdict]:
     if name == EXPORT and not limits.feeds_in:
         allowed = grid.steps(limits.reverse_wh)
         found["reverse"] |= checks.reversed_energy(-moved.growth, grew, allowed)
-    return [Verdict(check, name, at_interval_ends(failed)) for check, failed in found.items()]
+    at_ends = {check: at_interval_ends(failed) for check, failed in found.items()}
+    at_ends["range"] |= read_wrong(grid, moved, beyond)
+    return [Verdict(check, name, failed) for check, failed in at_ends.items()]
+
+
+def read_wrong(grid: Grid, moved: Advance, beyond: Beyond | None) -> Flags:
+    """Says which captures show what the register cannot have been; no rollover is one of them."""
+    found = misread(grid, beyond)
+    found[:, 1:] &= ~moved.rolled
+    return found
 
 
 def at_interval_ends(intervals: Flags) -> Flags:

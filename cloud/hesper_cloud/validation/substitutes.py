@@ -44,12 +44,14 @@ class Renewal:
         quantity: In what the values are given.
         wanted: What should hold.
         before: What held when that was found, edits left aside.
+        misread: When the register was read wrong beside a gap: those days change, too.
     """
 
     curve: Curve
     quantity: Quantity
     wanted: Sequence[Estimate]
     before: Sequence[Substitute]
+    misread: frozenset[int] = frozenset()
 
 
 def current(

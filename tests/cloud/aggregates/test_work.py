@@ -445,10 +445,47 @@ def test_a_register_that_was_read_wrong_at_midnight_counts_for_neither_day(
     each = 25 * period_s // QUARTER
     counted = [found.get(date(2026, *day), (0, 0))[:2] for day in [(5, 31), (6, 1), (6, 2), (6, 3)]]
     intervals = 86_400 // period_s
-    without = intervals - 1, intervals - 1 - lost
-    assert [energy for energy, _ in counted] == [
-        each * count for count in (intervals, *without, intervals)
-    ]
+    counts = intervals, intervals - 1, intervals - 1, intervals  # what is lost is estimated
+    assert [energy for energy, _ in counted] == [each * count for count in counts]
+    assert plant.work.turn() == 0
+
+
+@pytest.mark.parametrize("off_by", [5000, -5000])
+@pytest.mark.parametrize("at", ["2026-06-02", "2026-06-02T12:00"])
+def test_a_register_that_goes_back_was_read_wrong_however_little(plant, at, off_by):
+    """A load may have made the step, but no register is back between its neighbours after one."""
+    plant.add_meter("M1")
+    rows = plant.register(plant.at("2026-05-31"), plant.at("2026-06-04"), first=900_000)
+    rows[plant.at(at)] += off_by
+    for part in (lambda time: time <= plant.at(at), lambda time: time > plant.at(at)):
+        plant.put("M1", {time: value for time, value in rows.items() if part(time)})
+        plant.settle()
+    found = days(plant)
+    each = [found[date(2026, *day)][:2] for day in [(5, 31), (6, 1), (6, 2), (6, 3)]]
+    lost = (0, 1, 1, 0) if at == "2026-06-02" else (0, 0, 2, 0)
+    assert each == [(2400 - 25 * count, 96 - count) for count in lost]
+    assert plant.book.rows("SELECT max(demand_15) FROM days") == [(100,)]
+    ends = plant.at(at)
+    query = "SELECT from_at, to_at FROM verdicts WHERE check_name = 'range'"
+    assert plant.book.rows(query) == [(ends, ends)]
+    assert plant.work.turn() == 0
+
+
+@pytest.mark.parametrize("wrong", [5, 990_000, 9_000_000_000])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_register_that_was_read_wrong_beside_days_without_captures(plant, place, wrong):
+    plant.add_meter("M1")
+    start, end = plant.at("2026-06-02T12:00"), plant.at("2026-06-05T12:00")
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-07"), first=900_000)
+    rows = {time: value for time, value in rows.items() if not start < time < end}
+    rows[start if place == "before" else end] = wrong
+    for part in (lambda time: time <= start, lambda time: time > start):
+        plant.put("M1", {time: value for time, value in rows.items() if part(time)})
+        plant.settle()
+    found = days(plant)
+    each = [found[date(2026, 6, day)][:2] for day in range(1, 7)]
+    lost = [0, 2, 0, 0, 0, 0] if place == "before" else [0, 0, 0, 0, 2, 0]
+    assert each == [(2400 - 25 * count, 96 - count) for count in lost]
     assert plant.work.turn() == 0
 
 
