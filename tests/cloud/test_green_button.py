@@ -16,7 +16,7 @@ import pytest
 from exported import COUNT, ENERGY, POWER, PROFILE, T0, VOLTAGE, block, captured, in_order
 from hesper_cloud.exports import espi
 from hesper_cloud.exports.advances import advance
-from hesper_cloud.exports.curves import Value
+from hesper_cloud.exports.curves import Curve, Value
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.port import Group, Quantity
@@ -284,6 +284,32 @@ def test_a_register_that_was_read_wrong_has_not_used_what_it_shows(store: DuckDb
     only = Wanted("espi", PROFILE, T0 + 2700, T0 + 86_400, ["M8"])
     feed = ET.fromstring(b"".join(octets_of(store, only)))
     assert intervals(feed, low.logical_name) == [(T0 + 2700, 900, 10)]
+
+
+@pytest.mark.parametrize("shown", [5, 500_060, 900_000])
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_what_comes_after_a_window_tells_that_its_end_was_read_wrong(
+    store: DuckDbStore, shown: int, last: int
+) -> None:
+    """Also of little, which a load could have used."""
+    rising = Quantity("1.0.1.8.0.255", 1, 30)
+    curves = {rising: [500_000, 500_010, shown, 500_030, 500_040]}
+    store.write(Group({}, [captured("M8", curves)], (T0 + 90_000) * 1000))
+    wanted = Wanted("espi", PROFILE, T0, T0 + 900 * last + 1, ["M8"])
+    counts = list[int]()
+    feed = ET.fromstring(b"".join(octets_of(store, wanted, counts.append)))
+    told = [(T0, 900, 10), (T0 + 2700, 900, 10)]
+    assert intervals(feed, rising.logical_name) == told[: 2 if last == 4 else 1]
+    assert counts[-1] == last + 1
+
+
+def test_what_the_next_piece_of_a_curve_shows_counts() -> None:
+    rising = Quantity("1.0.1.8.0.255", 1, 30)
+    shown = [500_000, 500_010, 900_000, 500_030, 500_040]
+    values = [Value(T0 + 900 * n, each, Grade.RAW, ()) for n, each in enumerate(shown)]
+    pieces = [Curve("M8", PROFILE, rising, part) for part in (values[:3], values[3:])]
+    feed = ET.fromstring(b"".join(espi.write(pieces, range(T0, T0 + 86_400))))
+    assert intervals(feed, rising.logical_name) == [(T0, 900, 10), (T0 + 2700, 900, 10)]
 
 
 def test_a_register_that_began_anew_has_brought_what_lies_between(store: DuckDbStore) -> None:

@@ -14,6 +14,7 @@ from hesper_cloud.stores.port import Quantity
 from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation.checks import capacity_passed
 from hesper_cloud.validation.codes import BY_NAME
+from hesper_cloud.validation.misread import misread_of
 
 LONGEST_DAY_S = 25 * 3600
 _LIMITS = Thresholds()
@@ -79,6 +80,13 @@ def is_from_nowhere(quantity: Quantity, grown: int, values: Sequence[Value], pla
     begins_below = any(each.value > begin.value for each in values[first:place])
     ends_above = any(each.value < end.value for each in values[place:last])
     return begins_below or ends_above or is_net(quantity.logical_name)
+
+
+def misread(quantity: Quantity, values: Sequence[Value]) -> list[bool]:
+    """Says which values of a register, ascending in time, those around them contradict."""
+    if is_net(quantity.logical_name):
+        return [False] * len(values)
+    return misread_of([each.value for each in values])
 
 
 def _when(value: Value) -> int:

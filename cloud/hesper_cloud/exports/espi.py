@@ -6,7 +6,8 @@ advance per interval (accumulation 4, delta data), which is what receivers expec
 begins where the capture before it lies, and is as good as the worse of both. Where the register
 fell there is none, unless it passed its last digit or is one of net energy. An interval belongs to
 the window in which it ends, so that of windows that follow each other each has its own: to begin
-with, captures of a local day before the start are read (`LOOK_BACK_S`). One that begins earlier
+with, captures of a local day before the start are read, and one after the end, which may show that
+the last was read wrong (`LOOK_AROUND_S`). One that begins earlier
 still is told only by an export of both its ends. Energy that was captured by the interval (D = 29)
 is given as it is, over the capture period that it ends, and other quantities as they were captured.
 
@@ -26,7 +27,7 @@ from itertools import groupby
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from hesper_cloud.exports.advances import LONGEST_DAY_S, across, advance, is_from_nowhere
+from hesper_cloud.exports.advances import LONGEST_DAY_S, across, advance, is_from_nowhere, misread
 from hesper_cloud.exports.curves import Curve, Value, period_of
 from hesper_cloud.exports.reading_types import (
     ReadingType,
@@ -38,7 +39,7 @@ from hesper_cloud.quantities import is_of_interval
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import Grade
 
-LOOK_BACK_S = LONGEST_DAY_S
+LOOK_AROUND_S = LONGEST_DAY_S
 ATOM, ESPI = "http://www.w3.org/2005/Atom", "http://naesb.org/espi"
 _ROOT = uuid.uuid5(uuid.NAMESPACE_URL, ESPI)
 _LARGEST = 2**47 - 1
@@ -49,6 +50,8 @@ _Register = tuple[str, int]
 """Logical name and unit."""
 _Past = dict[Quantity, list[Value]]
 """What was captured up to now since a quantity has its scaler, of the last day at least."""
+_Followed = tuple[Curve, list[Value]]
+"""A curve, and what was captured after it in the same scaler."""
 
 
 @dataclass(slots=True)
@@ -63,12 +66,12 @@ class _Told:
     blocks: int = 0
 
 
-def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
+def write(curves: Iterable[Curve], window: range) -> Iterator[bytes]:
     """Yields the feed; every entry's id follows from what it names, so a repeat is no news.
 
     Args:
-        curves: Meter by meter, with what was captured since `LOOK_BACK_S` before the start.
-        start: Epoch seconds.
+        curves: Meter by meter, with what was captured `LOOK_AROUND_S` before and after the window.
+        window: Epoch seconds.
     """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield (
@@ -77,16 +80,34 @@ def write(curves: Iterable[Curve], start: int) -> Iterator[bytes]:
         f"<updated>{now}</updated>\n<author><name>Hesper</name></author>\n"
     ).encode()
     for _, group in groupby(curves, lambda curve: curve.meter):
-        for entry in _of_meter(group, start, now):
+        for entry in _of_meter(_followed(group, window.stop), window.start, now):
             yield entry.encode()
     yield b"</feed>\n"
 
 
-def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
+def _followed(curves: Iterable[Curve], end: int) -> Iterator[_Followed]:
+    """Yields what was captured before the end, piece by piece, each with what the next begins with.
+
+    The pieces of one register keep their order.
+    """
+    waiting = dict[_Register, _Followed]()
+    for curve in curves:
+        register = curve.quantity.logical_name, curve.quantity.unit
+        stop, before = _at_or_after(curve.values, end), waiting.get(register)
+        if before and before[0].quantity == curve.quantity and not before[1]:
+            waiting[register] = before[0], curve.values
+        if stop:
+            if register in waiting:
+                yield waiting.pop(register)
+            waiting[register] = curve._replace(values=curve.values[:stop]), curve.values[stop:]
+    yield from waiting.values()
+
+
+def _of_meter(curves: Iterable[_Followed], start: int, now: str) -> Iterator[str]:
     """Yields the entries of a meter; none of what was captured before the start alone."""
     told, past = dict[Quantity, _Told](), _Past()
     newest, points = dict[_Register, tuple[Quantity, Value]](), set[str]()
-    for curve in curves:
+    for curve, following in curves:
         quantity, values = curve.quantity, curve.values
         first, register = _at_or_after(values, start), (quantity.logical_name, quantity.unit)
         before, newest[register] = newest.get(register), (quantity, values[-1])
@@ -102,7 +123,8 @@ def _of_meter(curves: Iterable[Curve], start: int, now: str) -> Iterator[str]:
             yield _meter_reading(curve, told[quantity], now)
         if changed and not first:
             yield from _at_change(curve, changed, told, now)
-        yield _block(curve._replace(values=values[first:]), told[quantity], past, now)
+        piece = curve._replace(values=values[first:]), following
+        yield _block(piece, told[quantity], past, now)
 
 
 def _at_change(
@@ -174,8 +196,8 @@ def _type(kind: ReadingType) -> str:
     return f'<ReadingType xmlns="{ESPI}">{inner}</ReadingType>'
 
 
-def _block(curve: Curve, told: _Told, past: _Past, now: str) -> str:
-    return _block_of(curve, told, _readings(curve, told, past), now)
+def _block(piece: _Followed, told: _Told, past: _Past, now: str) -> str:
+    return _block_of(piece[0], told, _readings(piece, told, past), now)
 
 
 def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -> str:
@@ -193,28 +215,34 @@ def _block_of(curve: Curve, told: _Told, found: Iterable[_Interval], now: str) -
     return _entry(f"{parent}/{told.blocks}", parent, "", block, now)
 
 
-def _readings(curve: Curve, told: _Told, past: _Past) -> Iterator[_Interval]:
+def _readings(piece: _Followed, told: _Told, past: _Past) -> Iterator[_Interval]:
     """Yields one quantity's intervals."""
+    curve = piece[0]
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
     if is_register(curve.quantity):
-        yield from _advances(curve, past)
+        yield from _advances(piece, past)
         return
     for at, value, grade, *_ in curve.values:
         yield at - length, length, value, grade
 
 
-def _advances(curve: Curve, past: _Past) -> Iterator[_Interval]:
+def _advances(piece: _Followed, past: _Past) -> Iterator[_Interval]:
     """Yields what a register brought from capture to capture."""
+    curve, following = piece
     before_it = past[curve.quantity]
     values, first = [*before_it, *curve.values], len(before_it)
+    shown = [*values, *following]
+    wrong = misread(curve.quantity, shown)
     for place in range(max(first, 1), len(values)):
         before, each = values[place - 1 : place + 1]
         grown = advance(curve.quantity, before, each)
-        if grown is None or is_from_nowhere(curve.quantity, grown, values, place):
+        if grown is None or wrong[place - 1] or wrong[place]:
+            continue
+        if is_from_nowhere(curve.quantity, grown, shown, place):
             continue
         begins = before.captured_at
         yield begins, each.captured_at - begins, grown, _of_both(before.grade, each.grade)
-    past[curve.quantity] = values[_at_or_after(values, values[-1].captured_at - LOOK_BACK_S) :]
+    past[curve.quantity] = values[_at_or_after(values, values[-1].captured_at - LOOK_AROUND_S) :]
 
 
 def _at_or_after(values: Sequence[Value], at: int) -> int:

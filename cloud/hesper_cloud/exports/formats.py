@@ -18,21 +18,21 @@ T = TypeVar("T")
 
 
 class Format(NamedTuple):
-    """One format: how stored readings and how validated ones are written, from a start on.
+    """One format: how stored readings and how validated ones of a window are written.
 
-    ``look_back_s`` is how long before the start captures are read: a format may need the one that
-    came before.
+    ``look_around_s`` is how long before and after the window captures are read: a format may need
+    those that came before and after.
     """
 
-    write: Callable[[Parts, int], Iterator[bytes]]
-    write_validated: Callable[[Curves, int], Iterator[bytes]]
+    write: Callable[[Parts, range], Iterator[bytes]]
+    write_validated: Callable[[Curves, range], Iterator[bytes]]
     media_type: str
     suffix: str
-    look_back_s: int = 0
+    look_around_s: int = 0
 
 
-def _whole(write: Callable[[T], Iterator[bytes]]) -> Callable[[T, int], Iterator[bytes]]:
-    """Returns how a format is written that looks at nothing before the start."""
+def _whole(write: Callable[[T], Iterator[bytes]]) -> Callable[[T, range], Iterator[bytes]]:
+    """Returns how a format is written that looks at nothing outside of the window."""
     return lambda parts, _: write(parts)
 
 
@@ -46,31 +46,32 @@ FORMATS: dict[FormatName, Format] = {
         "parquet",
     ),
     "espi": Format(
-        lambda parts, start: espi.write(stored_stretches(parts), start),
+        lambda parts, window: espi.write(stored_stretches(parts), window),
         espi.write,
         "application/atom+xml",
         "xml",
-        espi.LOOK_BACK_S,
+        espi.LOOK_AROUND_S,
     ),
     "iec61968": Format(
-        lambda parts, start: _CIM(stored_curves(parts), start), _CIM, "application/xml", "xml"
+        lambda parts, window: _CIM(stored_curves(parts), window), _CIM, "application/xml", "xml"
     ),
 }
 
 
-def counted(parts: Parts, start: int, told: Callable[[int], None]) -> Iterator[ReadingColumns]:
-    """Passes parts on and tells after each how many readings since the start have passed."""
+def counted(parts: Parts, window: range, told: Callable[[int], None]) -> Iterator[ReadingColumns]:
+    """Passes parts on and tells after each how many readings of the window have passed."""
     count = 0
     for part in parts:
         yield part
-        count += int((part.captured_at >= start).sum())
+        at = part.captured_at
+        count += int(((at >= window.start) & (at < window.stop)).sum())
         told(count)
 
 
-def counted_values(curves: Curves, start: int, told: Callable[[int], None]) -> Iterator[Curve]:
-    """Passes curves on and tells after each how many values since the start have passed."""
+def counted_values(curves: Curves, window: range, told: Callable[[int], None]) -> Iterator[Curve]:
+    """Passes curves on and tells after each how many values of the window have passed."""
     count = 0
     for curve in curves:
         yield curve
-        count += sum(value.captured_at >= start for value in curve.values)
+        count += sum(value.captured_at in window for value in curve.values)
         told(count)

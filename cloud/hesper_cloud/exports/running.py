@@ -11,7 +11,7 @@ from hesper_cloud.exports.curves import validated_curves
 from hesper_cloud.exports.formats import FORMATS, FormatName, counted, counted_values
 from hesper_cloud.exports.numbers import rfc3339
 from hesper_cloud.exports.targets import put, remove
-from hesper_cloud.stores.port import EARLIEST, ReadingStore
+from hesper_cloud.stores.port import EARLIEST, LATEST, ReadingStore
 
 _DAY_S = 86_400
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -60,16 +60,17 @@ class Exported:
 
 def octets_of(source: Source, wanted: Wanted, told: Told = lambda _: None) -> Iterator[bytes]:
     """Yields an export as one stream of octets; validated readings come from a shelf alone."""
-    form, start = FORMATS[wanted.format], wanted.start
-    span = Range(wanted.profile, max(EARLIEST, start - form.look_back_s), wanted.end)
+    form, window = FORMATS[wanted.format], range(wanted.start, wanted.end)
+    first, after = window.start - form.look_around_s, window.stop + form.look_around_s
+    span = Range(wanted.profile, max(EARLIEST, first), min(LATEST + 1, after))
     if not wanted.validated:
         store = source.store if isinstance(source, Shelf) else source
-        return form.write(counted(store.rows(*span, wanted.meters), start, told), start)
+        return form.write(counted(store.rows(*span, wanted.meters), window, told), window)
     if not isinstance(source, Shelf):
         raise TypeError("validated readings need registry and energy book beside the store")
     meters = None if wanted.meters is None else list(wanted.meters)
     curves = validated_curves(source, span, meters)
-    return form.write_validated(counted_values(curves, start, told), start)
+    return form.write_validated(counted_values(curves, window, told), window)
 
 
 def export(source: Source, wanted: Wanted, target: str, told: Told = lambda _: None) -> Exported:
