@@ -24,25 +24,25 @@ def questionable(sheet: Sheet, limits: Thresholds) -> list[int]:
     """Returns the rows in which the days around may show that a register was read wrong.
 
     There it grew by more than any load can make it, or it fell, or the day's highest interval is
-    its first or its last.
+    its first or its last, and no smaller than a spike.
     """
     rows = np.zeros(len(sheet.meters), bool)
     for grid in _registers(sheet):
         rows |= leaps(grid, limits, sheet.period_s).any(axis=1)
         rows |= (grid.known & (lowest_to_come(grid) < grid.values)).any(axis=1)
-        rows |= _is_highest_at_an_end(grid)
+        rows |= _is_highest_at_an_end(grid, grid.steps(limits.spike_least_wh))
     found: list[int] = np.flatnonzero(rows).tolist()
     return found
 
 
-def _is_highest_at_an_end(grid: Grid) -> Flags:
+def _is_highest_at_an_end(grid: Grid, least: int) -> Flags:
     both = grid.known[:, :-1] & grid.known[:, 1:]
     growth = np.where(both, np.diff(grid.values, axis=1), 0)
     highest = growth.max(axis=1)
     rows, columns = np.arange(len(growth)), growth.shape[1] - 1
     first, last = both.argmax(axis=1), columns - both[:, ::-1].argmax(axis=1)
     ends = np.maximum(growth[rows, first], growth[rows, last])
-    found: Flags = (ends == highest) & (highest * both.sum(axis=1) > growth.sum(axis=1))
+    found: Flags = (ends == highest) & (highest > least)
     return found
 
 
