@@ -61,7 +61,7 @@ class Bill:
 
     Attributes:
         advance: End minus start, across the register's last digit where it passed that; None
-            unless both ends are there.
+            unless both ends are there, and where a register that only rises fell between them.
         intervals: The sum of the month's intervals, estimates included.
         estimated_count: On how many estimates' intervals it rests.
         difference: Advance minus intervals: 0 where the register reconciles with its intervals.
@@ -106,6 +106,8 @@ def bill(
         rollovers = _rollovers(shelf, curve, start_at, end_at)
         advance += _passed(rollovers, moved // steps - advance)
         difference = advance * steps - moved
+    if advance is not None and advance < 0 and not quantities.is_net(logical_name):
+        advance = difference = None
     return Bill(
         meter,
         logical_name,

@@ -143,6 +143,17 @@ def test_a_bill_goes_on_across_the_last_digit(rolled_over, capacity, fallen):
     assert found.difference == found.advance - found.intervals == (2 * 25 if fallen else 0)
 
 
+def test_a_register_that_was_exchanged_has_no_advance(plant):
+    start, change, end = (plant.at(day) for day in ("2026-06-01", "2026-06-20", "2026-07-01"))
+    ends = {start: 500_000, start + QUARTER: 500_025, change: 0, change + QUARTER: 25, end: 9_000}
+    plant.put("M1", ends)
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    found = billing.bill(shelf(plant), ("M1", IMPORT), date(2026, 6, 1), zone)
+    assert (found.start.value, found.end.value) == (500_000, 9_000)
+    assert (found.advance, found.difference) == (None, None)
+
+
 def test_a_billing_read_is_never_interpolated_unless_asked_and_marked(plant):
     rows = plant.register(plant.at("2026-03-30"), plant.at("2026-04-03"))
     rows.pop(plant.at("2026-04-01"))
