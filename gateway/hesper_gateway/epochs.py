@@ -7,8 +7,9 @@ copy ended: under identities that the cloud has stored with other octets, and re
 receipt that says so of a batch that waits here begins a new epoch. In one transaction with the
 event that tells a person, all that waits, and what was refused for that reason before, belongs to
 the new epoch and goes again; sequences go on. What had been stored under the old epoch all the same
-comes twice, and the cloud knows its rows, events and results by themselves. The journal of commands
-went back, too: it counts as a new one, so that no command of before this start is carried out twice.
+comes twice: the cloud knows its rows and events by themselves, and the authority takes no second
+result of a command that has ended. The journal of commands went back, too: it counts as a new one,
+so that no command of before this start is executed twice.
 
 No batch is written anew for that, however many wait: one that was sealed under an earlier epoch is
 given the present one whenever it is looked at (`under`), with the same octets every time.
