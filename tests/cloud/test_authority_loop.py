@@ -1,4 +1,4 @@
-"""When the authority takes its turns: at once for whoever asks, seldom for results in numbers."""
+"""When the authority takes its turns: at once for whoever asks, seldom for what others write."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,6 +18,8 @@ class World:
     polls: int = 40
     time_s: float = 100.0
     moving: bool = False
+    waiting: bool = True
+    awaiting: bool = False
     asked_at: float | None = None
     turns: list[float] = field(default_factory=list)
 
@@ -42,7 +44,10 @@ class World:
         return self.asked_at is not None and self.time_s >= self.asked_at
 
     def is_waiting(self) -> bool:
-        return True
+        return self.waiting
+
+    def awaits_results(self) -> bool:
+        return self.awaiting
 
     def has_moving_batches(self) -> bool:
         return self.moving
@@ -78,4 +83,17 @@ def test_whoever_asks_ends_the_pause_at_once(world):
 
 
 def test_without_a_batch_no_result_waits_for_what_a_turn_took(world):
+    assert max(run(world)) == pytest.approx(POLL_S)
+
+
+def test_what_others_write_gathers_while_nothing_is_under_way(world):
+    world.waiting = False
+    world.asked_at = 100.0 + POLL_S + TURN_S + POLL_S / 2
+    pauses = run(world)
+    assert pauses[0] == pytest.approx(POLL_S)  # somebody asks
+    assert min(pauses[1:]) >= 0.25
+
+
+def test_a_result_that_is_awaited_does_not_wait(world):
+    world.waiting, world.awaiting = False, True
     assert max(run(world)) == pytest.approx(POLL_S)

@@ -147,6 +147,10 @@ class Authority:
         """Says whether a batch is under way, so that results come in numbers."""
         return self._batches.is_moving()
 
+    def awaits_results(self) -> bool:
+        """Says whether a gateway may answer at any moment."""
+        return self._dispatcher.awaits_results()
+
     def _publish_again(self, now: datetime) -> None:
         """Publishes again what nobody has answered, at growing distances.
 

@@ -171,7 +171,14 @@ class Dispatcher:
 
     def has_queued(self) -> bool:
         """Says whether a command waits for its turn."""
-        query = select(CommandRecord.id).where(CommandRecord.state == "queued").limit(1)
+        return self._has("queued")
+
+    def awaits_results(self) -> bool:
+        """Says whether a command is at a gateway."""
+        return self._has(*life.AT_GATEWAY)
+
+    def _has(self, *states: str) -> bool:
+        query = select(CommandRecord.id).where(CommandRecord.state.in_(states)).limit(1)
         with reading(self._authority) as session:
             return session.scalar(query) is not None
 

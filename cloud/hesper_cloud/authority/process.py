@@ -154,7 +154,9 @@ def _turn(authority: Authority, putting_off: PuttingOff) -> _Pace:
         putting_off.over(_TURN)
         if authority.has_moving_batches():
             return _Pace(_WAITING_TURN_S, min(time.thread_time() - spent_s, _MOST_PAUSE_S))
-        return _Pace(_WAITING_TURN_S if authority.is_waiting() else _IDLE_TURN_S)
+        if authority.is_waiting():
+            return _Pace(_WAITING_TURN_S)
+        return _Pace(_IDLE_TURN_S, 0.0 if authority.awaits_results() else _MOST_PAUSE_S)
     except OperationalError as error:
         putting_off.because(_TURN, error.orig or error)
         return _Pace(_IDLE_TURN_S)
