@@ -183,7 +183,7 @@ def test_a_storm_of_alerts_is_one_cause_that_is_seen_to_and_clears_by_itself(sit
     expect(operator.get_by_text("acknowledged by operator: The new contractor")).to_be_visible()
     operator.get_by_role("button", name="Give to…").click()
     operator.get_by_label("Person").click()
-    operator.get_by_role("option", name="approver").click()
+    operator.get_by_role("option", name="approver", exact=True).click()
     operator.get_by_role("button", name="Give", exact=True).click()
     approver = people.enter("approver", "/alerts?mine=1")
     expect(approver.locator("tbody input[type=checkbox]")).to_have_count(1)
