@@ -17,6 +17,7 @@ from hesper_cloud.api import socket_protocol
 from hesper_cloud.authority.process import now_utc
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Event
+from hesper_cloud.rules.own_links import BrokerLoss
 from hesper_cloud.services import event_stream, live
 from hesper_cloud.services.completeness import Ledger
 from hesper_cloud.services.event_stream import EventStream
@@ -219,7 +220,7 @@ class SlowLedger(OverviewService):
     """One whose ledger takes until somebody lets it."""
 
     def __init__(self, house: Any) -> None:
-        super().__init__(house.services.sources, lambda: 0.0)
+        super().__init__(house.services.sources, lambda: 0.0, BrokerLoss())
         self.may_end = threading.Event()
 
     def _compute_ledger(self, actor: Actor) -> Ledger:
