@@ -112,11 +112,11 @@ def is_new(connection: sqlite3.Connection) -> bool:
 
 
 def begin(connection: sqlite3.Connection, at: datetime) -> None:
-    """Notes the beginning of a new journal."""
-    connection.execute("DELETE FROM settings WHERE name = 'new_journal'")
-    connection.execute(
-        "INSERT OR REPLACE INTO settings VALUES ('journal_began', ?)", (at.isoformat(),)
-    )
+    """Notes the beginning of a new journal, once; does nothing to one that has begun."""
+    if connection.execute("DELETE FROM settings WHERE name = 'new_journal'").rowcount:
+        connection.execute(
+            "INSERT OR REPLACE INTO settings VALUES ('journal_began', ?)", (at.isoformat(),)
+        )
 
 
 def accept(
