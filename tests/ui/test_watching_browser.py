@@ -167,31 +167,6 @@ def test_a_list_whose_elements_are_made_anew_keeps_what_came(page: Page, server:
     assert standing[:23] == [2, 1, 0, *range(19, -1, -1)]
 
 
-COUNTED = """() => {
-  window.askedAgain = 0;
-  document.querySelector("[data-watch=events]")
-    .addEventListener("changed", () => { window.askedAgain += 1; });
-}"""
-
-
-def test_a_list_that_stands_is_not_asked_for_again_in_a_rush(page: Page, server: Server) -> None:
-    page.clock.install()
-    page.goto(f"{server.base}/events?severity=warning")
-    expect(page.locator(".stream tbody tr").first).to_be_visible()
-    page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))  # what it asked by itself is over
-    page.evaluate(COUNTED)
-    for _ in range(2):  # at once, and as soon as that may be
-        page.clock.run_for(100)
-        page.evaluate("() => window.hesperEvents.take({ events: [], missed: false })")
-    page.clock.run_for(4500)
-    asked = page.evaluate("window.askedAgain")
-    page.evaluate(RUSH, 50)
-    page.clock.run_for(900)
-    assert page.evaluate("window.askedAgain") == asked
-    page.clock.run_for(7000)
-    assert page.evaluate("window.askedAgain") == asked + 1
-
-
 AS_IF_LOST = """
     const parse = JSON.parse;
     JSON.parse = (...asked) => {
@@ -213,3 +188,28 @@ def test_every_page_says_that_the_broker_is_lost_and_since_when(page: Page, serv
     expect(bar).to_contain_text("5 min ago")
     page.evaluate("window.brokerLostSince = null")
     expect(bar).to_be_hidden()
+
+
+COUNTED = """() => {
+  window.askedAgain = 0;
+  document.querySelector("[data-watch=events]")
+    .addEventListener("changed", () => { window.askedAgain += 1; });
+}"""
+
+
+def test_a_list_that_stands_is_not_asked_for_again_in_a_rush(page: Page, server: Server) -> None:
+    page.clock.install()  # also for all later pages here: this test is the last
+    page.goto(f"{server.base}/events?severity=warning")
+    expect(page.locator(".stream tbody tr").first).to_be_visible()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))  # what it asked by itself is over
+    page.evaluate(COUNTED)
+    for _ in range(2):  # at once, and as soon as that may be
+        page.clock.run_for(100)
+        page.evaluate("() => window.hesperEvents.take({ events: [], missed: false })")
+    page.clock.run_for(4500)
+    asked = page.evaluate("window.askedAgain")
+    page.evaluate(RUSH, 50)
+    page.clock.run_for(900)
+    assert page.evaluate("window.askedAgain") == asked
+    page.clock.run_for(7000)
+    assert page.evaluate("window.askedAgain") == asked + 1
