@@ -111,14 +111,8 @@ def release(connection: sqlite3.Connection, receipt: Receipt) -> None:
 
 def put_back(connection: sqlite3.Connection, reason_end: str) -> tuple[int, int]:
     """Puts batches back that were refused for good for a reason; returns count and octets."""
-    before = backlog(connection)
-    connection.execute(
-        "DELETE FROM released WHERE verdict = 'rejected' AND reason LIKE '%' || ? "
-        "AND sequence IN (SELECT sequence FROM batches)",
-        (reason_end,),
-    )
-    after = backlog(connection)
-    return after[0] - before[0], after[1] - before[1]
+    refused = "verdict = 'rejected' AND reason LIKE '%' || ?"
+    return _into_backlog(connection, refused, reason_end)
 
 
 def take_back(connection: sqlite3.Connection, from_sequence: int) -> tuple[int, int]:
@@ -126,11 +120,16 @@ def take_back(connection: sqlite3.Connection, from_sequence: int) -> tuple[int, 
 
     Those that the cloud refused for good stay set aside.
     """
+    return _into_backlog(connection, "verdict = 'stored' AND sequence >= ?", from_sequence)
+
+
+def _into_backlog(connection: sqlite3.Connection, which: str, value: str | int) -> tuple[int, int]:
+    """Has those wait again that a condition chooses and that are still held."""
     before = backlog(connection)
     connection.execute(
-        "DELETE FROM released WHERE verdict = 'stored' AND sequence >= ? "
+        f"DELETE FROM released WHERE {which} "  # noqa: S608 - our own conditions
         "AND sequence IN (SELECT sequence FROM batches)",
-        (from_sequence,),
+        (value,),
     )
     after = backlog(connection)
     return after[0] - before[0], after[1] - before[1]
