@@ -12,12 +12,18 @@ from typing import Literal
 import msgspec
 
 from hesper_contracts import jsonbody
+from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import HEADER_LENGTH, Encoding, Kind, expect, header
 from hesper_contracts.signing import Keyring, Signer
 
 Verdict = Literal["stored", "rejected"]
 OTHER_DIGEST = "is stored with another digest"
 """How the reason ends where a batch's identity is taken by other octets; never reworded."""
+
+
+def contradiction(identity: BatchId) -> str:
+    """Returns the reason of a rejection: a batch's identity is taken by other octets."""
+    return f"batch {identity.epoch}/{identity.sequence} {OTHER_DIGEST}"
 
 
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ from typing import Protocol
 
 from hesper_contracts.batch import BatchId
 from hesper_contracts.frame import Refused
-from hesper_contracts.receipts import OTHER_DIGEST
+from hesper_contracts.receipts import contradiction
 
 from hesper_cloud import metrics
 from hesper_cloud.ingest.aftermath import Aftermath, Commit, Committed
@@ -193,7 +193,7 @@ class ReadingsIn:
         if each.digest == stored_digest:
             settled.append(Settled(batch, each.digest, "stored", "", each.message.arrived))
             return
-        reason = f"batch {batch.epoch}/{batch.sequence} {OTHER_DIGEST}"
+        reason = contradiction(batch)
         self._reject(each.message, reason, settled)
         self._alarms.digest_mismatch(batch)
 

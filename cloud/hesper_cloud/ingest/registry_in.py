@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from hesper_contracts.batch import BatchId, digest, open_
 from hesper_contracts.frame import Refused
-from hesper_contracts.receipts import OTHER_DIGEST, Verdict
+from hesper_contracts.receipts import Verdict, contradiction
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -97,7 +97,7 @@ class RegistryIn(Generic[T]):
                 else:
                     contradictions.append((message, batch))
         for message, batch in contradictions:
-            reason = f"batch {batch.epoch}/{batch.sequence} {OTHER_DIGEST}"
+            reason = contradiction(batch)
             self._dead_letters.add(message.topic, message.payload, reason)
             self._alarms.digest_mismatch(batch)
             settled.append(_settled(message, batch, reason))
