@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 import typer
 
@@ -80,10 +81,27 @@ def authority(config: Config = DEFAULT) -> None:
 
     settings = _settings_to_run(config)
     _tell_of(settings, "authority")
+    authority_process.run(settings, told_to_stop(), rotation.check)
+
+
+def told_to_stop() -> threading.Event:
+    """Returns an event that SIGINT and SIGTERM set, for a program that waits for it in a loop.
+
+    A thread sets it: a signal's handler runs in the midst of what the main thread does, and where
+    that is `Event.wait` it would wait for a lock that it holds itself. `SimpleQueue.put` may be
+    called from there.
+    """
+    told: SimpleQueue[int] = SimpleQueue()
     stop = threading.Event()
+
+    def pass_on() -> None:
+        told.get()
+        stop.set()
+
+    threading.Thread(target=pass_on, name="told-to-stop", daemon=True).start()
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: stop.set())
-    authority_process.run(settings, stop, rotation.check)
+        signal.signal(each, lambda number, _: told.put(number))
+    return stop
 
 
 def _tell_of(settings: Settings, role: str, words: logs.Words | None = None) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -22,25 +21,24 @@ _WATCH_S = 1.0
 def run(folder: Path, wishes: Wishes, screen: Console, *, install: bool = True) -> None:
     """Start a site in a folder, say where the console is, and stop it all when asked to."""
     began = typed_at()
-    stop = threading.Event()
-
-    def asked(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            return
-        stop.set()
-        raise KeyboardInterrupt
-
     for number in stop_signals():
-        signal.signal(number, asked)
+        signal.signal(number, _asked_to_stop)
     site = Site.open(folder, wishes)
     try:
         with running(site, _Teller(screen, began), install=install) as system:
             screen.print(_welcome(site, time.time() - began))
-            while not stop.wait(_WATCH_S):
+            while True:
+                time.sleep(_WATCH_S)
                 system.check()
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # the terminal may be what went
             screen.print("stopped; the state stays, the next start goes on from it", style="dim")
+
+
+def _asked_to_stop(_number: int, _frame: FrameType | None) -> None:
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)  # a second one would end the stopping
+    raise KeyboardInterrupt
 
 
 class _Teller:
