@@ -140,8 +140,10 @@ def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
     def held(meter: str, text: str) -> None:
         alarms.tell("meter.credentials_held", text, "warning", meter)
 
+    counters = Counters(core.database, half_used)
+    core.outbox.went_back = counters.draw_anew
     return Common(
-        Counters(core.database, half_used),
+        counters,
         client_system_title(config.gateway),
         time.time,
         guard=Lockout(core.database, held),

@@ -9,7 +9,8 @@ shows all of them the same system title, so that nothing but the counter tells t
 After a lost database nobody knows how far a key was used: the meter's own counter tells only what
 reached it. Then nothing is handed out until the meter has told its counter, and a million more are
 skipped for what was sent and lost on the way. The same is skipped by a new gateway that takes the
-place of another, which shows when a meter has seen more than the new database ever gave out.
+place of another, which shows when a meter has seen more than the new database ever gave out, and
+under every key when the database turns out to be an older copy (`skip_used`).
 """
 
 import logging
@@ -110,6 +111,10 @@ class Counter:
             if self._next >= self._limit:
                 self._begin(self._reserve(self._next))
 
+    def draw_anew(self) -> None:
+        """Gives up what was drawn ahead; the next counter is one that is reserved then."""
+        self._limit, self._refill = self._next, None
+
     def _start_after_loss(self, start: int) -> None:
         if start >= LAST:
             raise CounterExhausted(f"{self._meter}: no counter left under {self._key_name}")
@@ -157,6 +162,14 @@ class Counter:
         return self._database.submit(job)
 
 
+def skip_used(connection: sqlite3.Connection) -> None:
+    """Skips what may have been used since the copy was made that this database is.
+
+    Whoever holds counters draws them anew after the transaction.
+    """
+    connection.execute("UPDATE counters SET reserved = reserved + ?", (SKIPPED_AFTER_LOSS,))
+
+
 def _no_alarm(meter: str, key_name: str, counter: int) -> None:
     """The log line is the alarm."""
 
@@ -184,3 +197,8 @@ class Counters:
             counter = Counter(self._database, meter, key_name, self._alarm)
             self._counters[meter, key_name] = counter
         return counter
+
+    def draw_anew(self) -> None:
+        """Gives up what is held in memory, after what is reserved on disk was raised."""
+        for counter in self._counters.values():
+            counter.draw_anew()

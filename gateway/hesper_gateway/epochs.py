@@ -8,8 +8,7 @@ receipt that says so of a batch that waits here begins a new epoch. In one trans
 event that tells a person, all that waits, and what was refused for that reason before, belongs to
 the new epoch and goes again; sequences go on. What had been stored under the old epoch all the same
 comes twice: the cloud knows its rows and events by themselves, and the authority takes no second
-result of a command that has ended. The journal of commands went back, too: it counts as a new one,
-so that no command of before this start is executed twice.
+result of a command that has ended. What else went back with it is for the outbox to see to.
 
 No batch is written anew for that, however many wait: one that was sealed under an earlier epoch is
 given the present one whenever it is looked at (`under`), with the same octets every time.
@@ -108,7 +107,6 @@ def _meant(
 
 
 def _begin(connection: sqlite3.Connection, at: datetime) -> Anew:
-    connection.execute("INSERT OR REPLACE INTO settings VALUES ('new_journal', 1)")
     batches.forget_epoch(connection)
     epoch = batches.epoch(connection)
     count, octets = batches.put_back(connection, OTHER_DIGEST)

@@ -111,6 +111,11 @@ def is_new(connection: sqlite3.Connection) -> bool:
     )
 
 
+def lose(connection: sqlite3.Connection) -> None:
+    """Counts this journal as a new one, which does not know what was done before."""
+    connection.execute("INSERT OR REPLACE INTO settings VALUES ('new_journal', 1)")
+
+
 def begin(connection: sqlite3.Connection, at: datetime) -> None:
     """Notes the beginning of a new journal, once; does nothing to one that has begun."""
     if connection.execute("DELETE FROM settings WHERE name = 'new_journal'").rowcount:

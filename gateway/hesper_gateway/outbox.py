@@ -12,7 +12,10 @@ restored from a backup can be given them again. Batches that the cloud rejected 
 aside in the same way and go last. Order and expiry go by sequence, never by a clock.
 
 An outbox that was put back from an older copy begins a new epoch as soon as a receipt shows it, see
-`epochs`. It cannot go back while its file is open, so it does so once in a process at most.
+`epochs`. It cannot go back while its file is open, so it does so once in a process at most. The
+rest of the database went back with it, so in the same transaction the journal of commands counts as
+a new one, that none of before this start is executed twice, and what invocation counters may have
+been used since the copy was made is skipped.
 
 The quota counts octets of payload. From 80 % the backlog is alarming; at 100 %, or when the disk is
 full, readings are refused with `OutboxFull` (their meter still has them), while results and events
@@ -31,7 +34,7 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.receipts import ReceiptList
 from hesper_contracts.signing import Signer
 
-from hesper_gateway import batches, epochs
+from hesper_gateway import batches, counters, epochs, journal
 from hesper_gateway import progress as marks
 from hesper_gateway.ballast import BALLAST_OCTETS
 from hesper_gateway.batches import Batch, NewBatch
@@ -56,7 +59,7 @@ class OutboxFull(GatewayError):
 
 
 def _nobody() -> None:
-    """Nobody waits for appended batches."""
+    """Nobody wants to know."""
 
 
 class Outbox:
@@ -76,6 +79,7 @@ class Outbox:
         released_count: Batches that were receipted since this process began.
         rejected_batches: Set aside by this process because the cloud refused them for good.
         appended: Called after each append; the uplink sets it.
+        went_back: Called when a new epoch has begun; whoever holds invocation counters sets it.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Outbox:
         self.rejected_batches = 0
         self.released_count = 0
         self.appended: Callable[[], None] = _nobody
+        self.went_back: Callable[[], None] = _nobody
         self.epoch = database.submit(batches.epoch).result()
         self.backlog_batches, self.backlog_octets = database.read(batches.backlog)
         self._last_sequence, self._stored_octets = database.read(batches.stored)
@@ -307,9 +312,15 @@ class Outbox:
             log.warning("receipts for outbox epoch %s, not %s: ignored", receipts.epoch, self.epoch)
             return []
         begin_at = None if self._has_begun_anew else self._clock()
-        outcomes, anew = await self._database.write(
-            lambda connection: epochs.settle(connection, receipts, self._signer, begin_at)
-        )
+
+        def settle(connection: sqlite3.Connection) -> tuple[list[int | None], Anew | None]:
+            settled = epochs.settle(connection, receipts, self._signer, begin_at)
+            if settled[1] is not None:
+                journal.lose(connection)
+                counters.skip_used(connection)
+            return settled
+
+        outcomes, anew = await self._database.write(settle)
         released = self._count_released(receipts, outcomes)
         if anew is not None:
             self._begin_anew(anew)
@@ -323,6 +334,7 @@ class Outbox:
         self._floor = 0
         self._urgent = self._database.read(batches.pending_others)
         self._add(Kind.EVENTS, (*anew.told, 0))
+        self.went_back()
 
     def _count_released(self, receipts: ReceiptList, outcomes: Sequence[int | None]) -> list[int]:
         released = []

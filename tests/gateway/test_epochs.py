@@ -1,7 +1,9 @@
 """An outbox that went back in time begins a new epoch: on the right word alone, and once."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hesper_contracts import batch, events, results
@@ -9,6 +11,9 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.readings import Section
 from hesper_contracts.receipts import OTHER_DIGEST, Receipt, ReceiptList
 from hesper_contracts.signing import Forged, Keyring, Signer
+from hesper_gateway.building import build_core, build_field
+from hesper_gateway.config import load
+from hesper_gateway.counters import RESERVED_AHEAD, SKIPPED_AFTER_LOSS, Counters
 from hesper_gateway.database import Database
 from hesper_gateway.outbox import Outbox
 
@@ -18,6 +23,25 @@ TAKEN = f"batch 0011223344556677/1 {OTHER_DIGEST}"
 RESULT = results.CommandResult(
     command_id="c1", gateway="gw-1", meter="M1", state="executing", at=NOON
 )
+
+KEYS = {"encryption_key": "00" * 16, "authentication_key": "01" * 16}
+GATEWAY_TOML = """\
+gateway = "gw-1"
+[broker]
+host = "127.0.0.1"
+[keys]
+signing = "gateway.key"
+[[lines]]
+name = "lan"
+kind = "tcp"
+host = "127.0.0.1"
+port = 4059
+[[meters]]
+id = "M1"
+line = "lan"
+template = "hesper-sim"
+keys_file = "M1.json"
+"""
 
 
 def payload(outbox: Outbox, sequence: int) -> bytes:
@@ -131,3 +155,39 @@ async def test_a_result_that_the_card_has_damaged_is_left_to_the_cloud_to_refuse
     )
     await outbox.release(refusal(outbox, sequence))
     assert batch.identity(payload(outbox, sequence)) == (outbox.epoch, sequence)
+
+
+async def test_counters_that_were_used_since_the_copy_was_made_are_not_used_again(
+    outbox: Outbox, database: Database, section: MakeSection
+) -> None:
+    counters = Counters(database)
+    outbox.went_back = counters.draw_anew
+    counter = counters.reserve("M1", "guek")
+    used = [counter() for _ in range(RESERVED_AHEAD)][-1]  # more are being reserved already
+    sequence = await outbox.append_readings([section("M1", 900)])
+    await outbox.release(refusal(outbox, sequence, reason="the store refuses it"))
+    assert counter() == used + 1
+    sequence = await outbox.append_readings([section("M1", 900)])
+    await outbox.release(refusal(outbox, sequence))
+    after = counter()
+    assert after > used + SKIPPED_AFTER_LOSS
+    assert counter() == after + 1
+    assert Counters(database).reserve("M2", "guek")() > after
+
+
+async def test_the_sessions_of_a_gateway_draw_their_counters_anew(
+    tmp_path: Path, database: Database, gateway_key: Signer, section: MakeSection
+) -> None:
+    (tmp_path / "gateway.toml").write_text(GATEWAY_TOML, encoding="utf-8")
+    gateway_key.save(tmp_path / "gateway.key")
+    (tmp_path / "M1.json").touch(mode=0o600)
+    (tmp_path / "M1.json").write_text(json.dumps(KEYS))
+    config = load(tmp_path / "gateway.toml")
+    core = build_core(config, database)
+    field = build_field(config, core)
+    counter = field.sessions["M1"]._common.counters.reserve("M1", "guek")
+    assert counter() < SKIPPED_AFTER_LOSS
+    sequence = await core.outbox.append_readings([section("M1", 900)])
+    await core.outbox.release(refusal(core.outbox, sequence))
+    assert counter() > SKIPPED_AFTER_LOSS
+    await field.aclose()
