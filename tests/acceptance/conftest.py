@@ -1,4 +1,4 @@
-"""One whole running system for a module of tests: broker, 60 meters, gateways, head end.
+"""One whole running system for a module of tests: broker, 26 meters, gateways, head end.
 
 Tests run on it one after another and leave it running. Whatever a test makes the
 store hold besides what meters latched it adds to `System.also_sent`, and whatever relay command was
@@ -286,7 +286,10 @@ def mosquitto_or_skip() -> None:
 def hesper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The running system, with something of every meter in its store."""
     mosquitto_or_skip()
-    wishes = Wishes(capture_period_s=CAPTURE_PERIOD_S, history_days=0, snapshot_s=5)
+    wishes = Wishes(
+        capture_period_s=CAPTURE_PERIOD_S, history_days=0, snapshot_s=5,
+        tcp_meters=16, shared_meters=4, dial_in_meters=3, rs485_meters=3,
+    )  # fmt: skip
     site = Site.open(tmp_path_factory.mktemp("site"), wishes)
     with running(site, lambda _: None, install=False) as processes:
         whole = System(processes)

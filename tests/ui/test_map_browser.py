@@ -1,17 +1,20 @@
 """An open map in the system's Chromium: it loads again by itself, and nothing on it moves."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from console_double.server import Server
 from hesper_lab import screenshots
-from playwright.sync_api import Page, Route, WebSocket, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not screenshots.CHROMIUM.exists(), reason="no Chromium on this machine"),
 ]
 ASKED = "**/console/map?*"
+STAYS = "Object.defineProperty(window.socket, 'connected', { get: () => true, set: () => {} })"
+"""The page's other connection, whose clock is the page's, too."""
 
 
 def told(*meters: str) -> dict[str, object]:
@@ -38,38 +41,47 @@ def test_an_open_map_loads_again_and_keeps_view_feeder_and_focus(
     assert again.value.url == chosen.value.url
 
 
-def second(page: Page, live: WebSocket) -> None:
-    """Lets a second go by in which the server said something."""
-    with live.expect_event("framereceived"):
-        pass
-    page.clock.run_for(1000)
+class Voice:
+    """Says on a page's live socket, in the server's place, what a test wants it to hear."""
 
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._sockets: list[WebSocketRoute] = []
+        self._now = datetime.now(UTC)
+        page.route_web_socket("**/api/v1/live", lambda each: self._sockets.append(each))
 
-def lose(page: Page) -> None:
-    """Lets the page hear nothing for as long as a server that is away says nothing."""
-    page.clock.run_for(3000)
+    def speak(self) -> None:
+        """Lets a second go by in which the server said something."""
+        while not self._sockets:
+            self._page.wait_for_timeout(10)
+        self._now += timedelta(seconds=1)
+        self._sockets[-1].send(json.dumps({"server_time": self._now.isoformat()}))
+        expect(self._page.locator("html")).to_have_attribute("data-link", "live")
+        self._page.clock.run_for(1000)
+
+    def keep_silent(self) -> None:
+        """Lets as much time go by as a page needs to notice that nothing is said."""
+        self._page.clock.run_for(3000)
+        expect(self._page.locator("html")).to_have_attribute("data-link", "lost")
 
 
 def test_a_map_asks_at_once_after_a_loss_and_never_twice_at_a_time(
     page: Page, server: Server
 ) -> None:
-    sockets: list[WebSocket] = []
-    held: list[Route] = []
-    page.on("websocket", lambda each: sockets.append(each))
+    voice, held = Voice(page), list[Route]()
     page.clock.install()
     page.goto(f"{server.base}/map")
     expect(page.locator("[data-map-count]")).to_have_text("60 meters in view")
-    live = next(each for each in sockets if each.url.endswith("/api/v1/live"))
+    page.evaluate(STAYS)
     page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
-    second(page, live)
-    second(page, live)
+    voice.speak()
     page.route(ASKED, lambda each: held.append(each))  # and never answered
-    lose(page)
+    voice.keep_silent()
     with page.expect_request(ASKED):
-        second(page, live)
-    second(page, live)
-    second(page, live)
+        voice.speak()
+    voice.speak()
+    voice.speak()
     assert len(held) == 1
-    lose(page)
+    voice.keep_silent()
     with page.expect_event("requestfailed"), page.expect_request(ASKED):
-        second(page, live)
+        voice.speak()

@@ -151,7 +151,7 @@ async def test_a_silent_meter_shows_what_was_sent_and_when_it_was_given_up(bench
     _, server = bench.meter()
     bench.silent = True
     async with bench.over_tcp(server) as line:
-        report, found = await told(bench.session(line), ENERGY)
+        report, found = await told(bench.session(line, answers_within_s=0.3), ENERGY)
     assert report.done is False
     assert report.detail
     assert found.octets_received == 0
@@ -164,7 +164,7 @@ async def test_a_bus_on_which_nobody_answers_shows_every_try(bench):
     _, server = bench.meter()
     async with bench.over_hdlc({18: server}) as line:
         config = bench.config(template="hesper-sim-hdlc", physical_address=17)
-        report, found = await told(bench.session(line, config))
+        report, found = await told(bench.session(line, config, answers_within_s=0.3))
     assert report.done is False
     sent = [each for each in found.utterances if each.what == "sent"]
     assert len(sent) > 1
@@ -206,7 +206,7 @@ async def test_the_dedicated_key_opens_what_it_ciphers_and_stays_here(bench):
 async def test_an_association_that_stayed_open_is_ended_first_and_none_is_left(bench):
     _, server = bench.meter()
     async with bench.over_tcp(server) as line:
-        session = bench.session(line, changed={"times": {"answer_s": 0.3, "keep_open_s": 60.0}})
+        session = bench.session(line, changed={"times": {"keep_open_s": 60.0}})
         async with session.reading():
             pass
         assert bench.open_count == 1

@@ -45,7 +45,7 @@ async def test_an_outage_heals_by_itself(bench, field, caplog):
     meter.capture(10, bench.START - 9000)
     held = bench.held
     async with bench.over_tcp(server) as line:
-        stop = field.stop(bench.session(line))
+        stop = field.stop(bench.session(line, answers_within_s=1))
         async with field.going("lan", stop) as round_:
             await held.until(lambda _: len(held.rows(LOAD_PROFILE)) == 10)
             bench.silent = True

@@ -252,7 +252,7 @@ async def test_meters_on_one_bus_are_told_apart(bench):
         assert len(rows) == 2
         silent = bench.config(template="hesper-sim-hdlc", physical_address=19)
         with pytest.raises(MeterSilent):
-            async with bench.session(line, silent).reading():
+            async with bench.session(line, silent, answers_within_s=0.3).reading():
                 pass
         rows, _, _ = await profile_rows(bench.session(line, config), None, FIRST)
         assert len(rows) == 30
@@ -338,8 +338,9 @@ async def test_a_meter_that_falls_silent_after_the_method_leaves_it_uncertain(be
 
     meter.action = then_silent
     async with bench.over_tcp(server) as line:
+        session = bench.session(line, answers_within_s=1)
         with pytest.raises(RelayUncertain):
-            await bench.session(line).move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
+            await session.move_relay(RelayAction.DISCONNECT, bench.NAME, granted)
     assert not meter.output
     assert len([each for each in meter.asked if "method" in each]) == 1
 

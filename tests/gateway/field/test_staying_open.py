@@ -19,7 +19,7 @@ from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions import MeterSession, RelayAction
 from hesper_gateway.sessions.opened import Opened
 
-KEPT = {"times": {"answer_s": 0.3, "relay_s": 0.2, "keep_open_s": 60}}
+KEPT = {"times": {"keep_open_s": 60}}
 
 
 async def read(session):
@@ -74,7 +74,7 @@ async def test_without_the_capability_every_reading_has_its_own(bench):
 
 async def test_it_is_released_in_order_when_its_time_is_over(bench):
     _, server = bench.meter()
-    short = {"times": {"answer_s": 0.3, "keep_open_s": 0.05}}
+    short = {"times": {"keep_open_s": 0.05}}
     async with bench.over_tcp(server) as line, watched(line):
         session = bench.session(line, changed=short)
         await read(session)
@@ -103,7 +103,7 @@ async def test_a_meter_that_ended_it_is_associated_anew_without_a_failure(bench)
 async def test_a_meter_that_fell_silent_on_it_is_associated_anew(bench):
     _, server = bench.meter()
     async with bench.over_tcp(server) as line:
-        session = bench.session(line, changed=KEPT)
+        session = bench.session(line, changed=KEPT, answers_within_s=1)
         await read(session)
         bench.deaf.update(bench.writers)
         assert await read(session) == 5000
@@ -114,7 +114,7 @@ async def test_a_meter_that_fell_silent_on_it_is_associated_anew(bench):
 async def test_a_meter_that_does_not_come_back_fails_as_ever(bench):
     _, server = bench.meter()
     async with bench.over_tcp(server) as line:
-        session = bench.session(line, changed=KEPT)
+        session = bench.session(line, changed=KEPT, answers_within_s=1)
         await read(session)
         bench.silent = True
         with pytest.raises(MeterFailed):
@@ -164,7 +164,7 @@ async def test_a_meter_that_calls_again_is_read_on_its_new_call(bench):
     config = bench.config(system_title=bench.TITLE.hex())
     listener = DialIn(DialInLine(name="cell", kind="dial-in", port=0), [config])
     line = Line("cell/1", listener)
-    session = bench.session(line, config, changed=KEPT)
+    session = bench.session(line, config, changed=KEPT, answers_within_s=1)
     title = data_notification(bench.TITLE)
 
     async def call():
