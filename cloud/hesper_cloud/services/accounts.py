@@ -29,6 +29,7 @@ from hesper_cloud.worded import told_by
 
 _RECHECK_S = 1.0
 _LOOK_S = 0.05
+_BLIND_LOOK_S = 0.5
 _CACHE_LIMIT = 10_000
 _NAME_LIMIT = 64
 _PASSWORD_LIMIT = 1024
@@ -47,6 +48,7 @@ class Accounts:
         self._lifetime = timedelta(hours=sources.settings.web.session_hours)
         self._known: dict[str, tuple[float, Actor]] = {}
         self._changed = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._ends = OncePerKey(self._end_of)
 
     async def login(
@@ -107,6 +109,7 @@ class Accounts:
         if len(self._known) >= _CACHE_LIMIT:
             self._known.clear()
         self._known[token] = (time.monotonic(), actor)
+        self._wanted.set()
         return actor
 
     def lately_known(self, token: str) -> Actor | None:
@@ -138,21 +141,27 @@ class Accounts:
     def forget(self) -> None:
         """Has everybody looked up again, and wakes those who wait for an end."""
         self._known.clear()
+        self._wanted.clear()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def run(self) -> None:
-        """Follows the authority's accounts, so that what it ends is ended at once."""
+        """Follows the authority's accounts, so that what it ends is ended at once.
+
+        Rests while it knows nobody. Where `Watch` cannot tell of changes it asks more seldom.
+        """
         watch = Watch(self._sources.settings.database.authority_url)
+        pause_s = _LOOK_S if watch.tells else _BLIND_LOOK_S
         before: object = None
         try:
             while True:
+                await self._wanted.wait()
                 if watch.changed():
                     after = await asyncio.to_thread(self._accounts)
                     if after != before:
                         self.forget()
                     before = after
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(pause_s)
         finally:
             watch.close()
 

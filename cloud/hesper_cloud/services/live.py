@@ -35,6 +35,7 @@ from hesper_cloud.stores.port import StoreError
 _log = logging.getLogger(__name__)
 _FRAME_S = 1.0
 _LOOK_S = 0.04
+_BLIND_LOOK_S = 0.5
 _OVERLAP = timedelta(seconds=2)  # a change is stamped before it is committed
 _MAX_METERS = 1000
 _MAX_ROWS = 200
@@ -82,6 +83,7 @@ class Live:
         self._overview = overview
         self._frame: _Frame | None = None
         self._arrived = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._listeners: list[Showing] = []
         self._version = 0
         self._since = sources.clock()
@@ -100,6 +102,7 @@ class Live:
         self._listeners.append(showing)
         if self._frame is None:
             self._due = 0.0  # who comes first need not wait for the beat
+        self._wanted.set()
         try:
             while True:
                 if self._frame is not None:
@@ -125,21 +128,27 @@ class Live:
         return frame | {"values": values, "commands": commands, "alerts": alerts}
 
     async def run(self) -> None:
-        """Makes a frame each second, and as soon as the authority has moved something."""
+        """Makes a frame each second, and as soon as the authority has moved something.
+
+        Rests while nobody listens. Where `Watch` cannot tell of moves it makes two a second.
+        """
         watch = Watch(self._sources.settings.database.authority_url)
+        pause_s = _LOOK_S if watch.tells else _BLIND_LOOK_S
         try:
             while True:
+                await self._wanted.wait()
                 moved = watch.changed()
                 if moved or time.monotonic() >= self._due:
                     self._due = time.monotonic() + _FRAME_S
                     await self._make_frame()
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(pause_s)
         finally:
             watch.close()
 
     async def _make_frame(self) -> None:
         if not self._listeners:
             self._frame = None
+            self._wanted.clear()
             return
         try:
             self._frame = await self._snapshot()
