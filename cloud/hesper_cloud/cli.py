@@ -78,6 +78,7 @@ _TOLD = (
     "hesper_cloud.audit.testimony:NoTestimony",
     "hesper_cloud.db.migrate:OtherVersion",
     "hesper_cloud.db.sole:InUse",
+    "hesper_cloud.db.sole:Lost",
     "hesper_cloud.hsm:SigningUnavailable",
     "hesper_cloud.observing.errors:BadHook",
     "hesper_cloud.provision:ProvisioningError",

@@ -22,7 +22,7 @@ from hesper_cloud.db import authority, migrate, registry
 from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import is_open_elsewhere, open_engine, reading, writing
 from hesper_cloud.db.registry import DeadLetter, Gateway, ImportFile, LongJob, Meter, Request, Sim
-from hesper_cloud.db.sole import InUse, sole
+from hesper_cloud.db.sole import InUse, Lost, sole
 from hesper_cloud.imports.applying import Applying
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.imports.trying import Brought, try_file
@@ -145,6 +145,28 @@ def test_who_worked_alone_and_was_cut_off_ends_all_the_same(postgres_database: D
         ended = connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {others}")
         assert ended.scalars().all() == [True]
     engine.dispose()
+
+
+def test_who_has_lost_its_lock_writes_nothing_more(postgres_database: Databases) -> None:
+    engine, other = (open_engine(url) for url in [postgres_database()] * 2)
+    migrate.upgrade(engine, "registry")
+    locks = "pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    with sole(engine, "authority"):
+        with writing(engine) as session:
+            session.add(Gateway(id="gw-1"))
+        with other.connect() as connection:
+            ended = connection.exec_driver_sql(
+                f"SELECT pg_terminate_backend(pid, 60000) FROM {locks}"
+            )
+            assert ended.scalars().all() == [True]
+        with sole(other, "authority"), writing(other) as session:
+            session.add(Gateway(id="gw-2"))
+        with pytest.raises(Lost, match="the authority has lost its connection"), writing(engine):
+            pass
+    with writing(engine) as session:  # as whoever works beside an authority
+        assert session.scalars(select(Gateway.id).order_by(Gateway.id)).all() == ["gw-1", "gw-2"]
+    engine.dispose()
+    other.dispose()
 
 
 def test_times_come_back_and_a_reader_keeps_its_snapshot(postgres_database: Databases) -> None:

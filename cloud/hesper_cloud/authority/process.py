@@ -55,7 +55,7 @@ def run(settings: Settings, stop: threading.Event, check: Callable[[Engine, Vaul
     """Runs the authority until ``stop`` is set; ends with the error when it cannot decide.
 
     That is also when the registry is of another version: the head end brings that up to date; and
-    when another authority works on the same database.
+    when another authority works on the same database, or may by now (`sole`).
 
     ``check`` is asked first whether the vault opens what its database keeps.
     """

@@ -22,6 +22,8 @@ BUSY_TIMEOUT_MS = 10_000
 _LOOK_AGAIN_S = 0.01
 PER_QUERY = 5_000  # SQLite takes 32 766 parameters in a statement, PostgreSQL 65 535
 _BEGIN = "hesper_begin"
+BEFORE_WRITING = "hesper_before_writing"
+"""Option of an engine: what is called with a connection that holds PostgreSQL's write lock."""
 _WRITE_LOCK = 0x48455350  # of pg_advisory_xact_lock; each database has its own
 _OTHERS = (
     "SELECT count(*) FROM pg_stat_activity "
@@ -173,6 +175,8 @@ def take_write_lock(connection: Connection) -> None:
     """Takes the write lock of PostgreSQL until the transaction ends; SQLite's is held by then."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
+        if (check := connection.get_execution_options().get(BEFORE_WRITING)) is not None:
+            check(connection)
 
 
 def batched(keys: Sequence[T], size: int = PER_QUERY) -> Iterator[Sequence[T]]:

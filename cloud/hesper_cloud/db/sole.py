@@ -2,18 +2,34 @@
 
 Beside a SQLite file lies another that is locked; at PostgreSQL a transaction of its own, which
 stays open, holds an advisory lock. Either ends with the process, however that ends, and nothing is
-left to clear away. Where a machine loses its power PostgreSQL takes half a minute to notice. A
-process that loses its connection there works on, and keeps nobody out from then on.
+left to clear away. Where a machine loses its power PostgreSQL takes half a minute to notice.
+
+A process that loses its connection there keeps nobody out from then on. So each of its transactions
+that writes asks the server, once it holds the write lock that all writers share, whether the lock
+is still held: whoever took it since writes only when that transaction has ended.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Integer,
+    Row,
+    bindparam,
+    create_engine,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from hesper_cloud.db.engines import BEFORE_WRITING
 
 _SOLE = 0x48455353  # of pg_advisory_xact_lock; each database has its own
 _SETTINGS = {
@@ -24,10 +40,18 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 _HELD = "55P03"  # lock_not_available
+_HOLDS = text(
+    "SELECT pid, virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND objid = :sole AND pid = coalesce(:pid, pg_backend_pid())"
+).bindparams(bindparam("pid", None, Integer), sole=_SOLE)
 
 
 class InUse(Exception):
     """Another process works on the database: it goes on, and this one must not begin."""
+
+
+class Lost(Exception):
+    """The lock went with its connection: another may work on the database, so this one must end."""
 
 
 @contextmanager
@@ -35,7 +59,7 @@ def sole(engine: Engine, who: str) -> Iterator[None]:
     """Keeps every other process out that asks for the same.
 
     Args:
-        engine: The database.
+        engine: The database; at a server `writing` raises `Lost` once the lock is.
         who: What it is that works on it alone.
 
     Raises:
@@ -73,10 +97,22 @@ def _at_server(engine: Engine, who: str) -> Iterator[None]:
             if getattr(error.orig, "sqlstate", None) != _HELD:
                 raise
             raise _in_use(who, engine.url.render_as_string(hide_password=True)) from None
+        own = connection.execute(_HOLDS).one()
+        engine.update_execution_options(**{BEFORE_WRITING: partial(_require, own, who)})
         try:
             yield
         finally:
+            engine.update_execution_options(**{BEFORE_WRITING: None})
             connection.invalidate()  # it may be gone long ago, and then cannot be rolled back
+
+
+def _require(own: Row[tuple[int, str]], who: str, connection: Connection) -> None:
+    """Passes while the lock is held by the very transaction that took it."""
+    if connection.execute(_HOLDS, {"pid": own.pid}).one_or_none() != own:
+        raise Lost(
+            f"the {who} has lost its connection to the database, and its lock with it: another may "
+            "decide by now; start it again"
+        )
 
 
 def _in_use(who: str, where: str) -> InUse:
