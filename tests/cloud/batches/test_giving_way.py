@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud.authority import closing, dispatch, giving_way, reconciling
-from hesper_cloud.authority.batches import frozen, releasing
+from hesper_cloud.authority.batches import frozen, recalling, releasing
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter, Request
@@ -97,3 +97,20 @@ def test_what_is_settled_by_readings_is_in_portions(town, approved, monkeypatch)
     assert len(town.audited("command.failed")) == 4
     town.turn()
     assert len(town.audited("command.failed")) == 12
+
+
+def test_an_abort_goes_in_portions_and_the_kill_switch_comes_between(town, approved, monkeypatch):
+    monkeypatch.setattr(recalling, "_PORTION", 4)
+    with monkeypatch.context() as still:
+        still.setattr(releasing.BatchDesk, "turn", lambda *_: None)
+        assert town.decide(approved, "abort", "ann").outcome["state"] == "aborted"
+    assert town.states(approved) == {"withdrawn": 4, "waiting": 8}
+    assert town.head_end.authority.is_waiting()
+    asks_for_it(town)
+    town.turn()
+    assert len(town.audited("kill_switch.engage")) == 1
+    assert town.states(approved) == {"withdrawn": 8, "waiting": 4}
+    town.turn()
+    assert town.states(approved) == {"withdrawn": 12}
+    assert not town.head_end.authority.is_waiting()
+    assert not town.head_end.published()

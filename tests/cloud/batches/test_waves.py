@@ -185,7 +185,7 @@ def test_who_goes_back_a_version_ends_what_leaves_in_waves(town, waving):
     migrate.upgrade(engine, "authority")
     assert town.batch(batch).state == "aborted"
     town.turn()
-    assert town.states(batch)["waiting"] == 10
+    assert town.states(batch)["withdrawn"] == 10
 
 
 def test_who_lets_a_wave_go_on_does_not_let_the_next_begin_if_it_has_failed_by_now(town, waving):

@@ -18,8 +18,9 @@ every check once more when it is signed::
 
 A row is ``waiting`` until its command is queued (``released``), and then stands as that command
 ends: ``confirmed``, ``failed``, ``rejected``, ``expired``, ``cancelled`` or ``unknown`` (which may
-still be settled). ``excluded`` rows never leave; an abort turns ``waiting`` into ``withdrawn``.
-Retry turns what failed, and nothing else, back into ``waiting``.
+still be settled). ``excluded`` rows never leave; an abort turns ``waiting`` into ``withdrawn``,
+turn by turn where there are many (`recalling`). Retry turns what failed, and nothing else, back
+into ``waiting``.
 
 The canary is the first rows: all must have finished, and no greater share failed than the batch
 bears, before another leaves; a batch may have more such parts (`waves`). At most ``wave_size`` rows

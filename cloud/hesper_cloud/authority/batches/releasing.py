@@ -17,7 +17,7 @@ from hesper_cloud import audit
 from hesper_cloud.authority import facts, life, timing
 from hesper_cloud.authority.batches import choosing, frozen, waves
 from hesper_cloud.authority.batches.choosing import Held
-from hesper_cloud.authority.batches.recalling import recall
+from hesper_cloud.authority.batches.recalling import recall, to_withdraw, withdraw_some
 from hesper_cloud.authority.batches.states import FINISHED, MOVING, UNSETTLED, move
 from hesper_cloud.authority.batches.tally import Tally, failed_share, follow_commands, tally
 from hesper_cloud.authority.giving_way import GiveWay, looking_up
@@ -75,12 +75,14 @@ class BatchDesk:
             self._approvals.keep(batch.id for batch in moving)
             for batch in moving:
                 advance(held, batch, self._approvals)
+            for ended in session.scalars(to_withdraw()).all():
+                withdraw_some(session, ended, now)
 
     def is_moving(self) -> bool:
         """Says whether a batch is under way, so that time alone matters."""
         with reading(self._authority) as session:
             moving = select(exists().where(Batch.state.in_(MOVING)))
-            return bool(session.scalar(moving))
+            return bool(session.scalar(moving)) or _is_withdrawing(session)
 
     def _has_work(self, now: datetime) -> bool:
         unsettled = exists().where(
@@ -97,7 +99,12 @@ class BatchDesk:
                 not all(_is_early(next_at, per_hour, now) for next_at, per_hour in moving)
                 or bool(session.scalar(select(unsettled)))
                 or bool(session.scalar(late))
+                or _is_withdrawing(session)
             )
+
+
+def _is_withdrawing(session: Session) -> bool:
+    return bool(session.scalar(select(to_withdraw().exists())))
 
 
 def advance(held: Held, batch: Batch, approvals: frozen.Approvals) -> None:

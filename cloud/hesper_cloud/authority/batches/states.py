@@ -27,6 +27,7 @@ NEXT: dict[str, frozenset[str]] = {
 }
 MOVING = _MOVING
 HELD = _HELD
+ENDED = _END
 
 FAILED = frozenset({"failed", "rejected", "expired", "unknown"})
 """Rows that count against the share at which a batch stops by itself."""
