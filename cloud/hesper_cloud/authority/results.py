@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+import msgspec
 from hesper_contracts import results
 from hesper_contracts.frame import Refused
 from hesper_contracts.results import CommandResult
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import audit
 from hesper_cloud.authority import evidence, facts, life, reconciling, together
 from hesper_cloud.authority.giving_way import GiveWay
-from hesper_cloud.authority.kinds import ARM, READ, READING, RECONNECT
+from hesper_cloud.authority.kinds import ACTIVATE, ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.showing import plain, show
 from hesper_cloud.db.authority import CommandRecord, Cursor
@@ -100,10 +101,9 @@ class ResultDesk:
         try:
             with reading(self._authority) as session:
                 result = _verified(session, row)
-                _subject(session, result)
+                return _as_of_now(session, _subject(session, result), result)
         except (Refused, *MALFORMED):
             return None
-        return result
 
     def _judged(self, arrived: Sequence[_Arrived], now: datetime) -> _Verdicts:
         """Judges rows in one transaction."""
@@ -179,7 +179,7 @@ def _take(
         life.move(
             session, command, step, now, relay_before=before, relay_after=after, findings=found
         )
-    return result
+    return _as_of_now(session, command, result)
 
 
 def _refuse(session: Session, row: _Arrived, why: str, now: datetime) -> None:
@@ -208,6 +208,22 @@ def _subject(session: Session, result: CommandResult) -> CommandRecord:
     if command.sent_at is None:
         raise Refused(f"command {command.id} was never sent")
     return command
+
+
+def _as_of_now(session: Session, command: CommandRecord, result: CommandResult) -> CommandResult:
+    """Returns a result without the firmware that a later activation has replaced.
+
+    It may be one of long ago, which came again in a new epoch of its gateway's outbox.
+    """
+    replaced = select(CommandRecord.id).where(
+        CommandRecord.meter == command.meter,
+        CommandRecord.kind == ACTIVATE,
+        CommandRecord.state == "confirmed",
+        CommandRecord.sent_at > command.sent_at,
+    )
+    if command.kind != ACTIVATE or session.scalar(replaced.limit(1)) is None:
+        return result
+    return msgspec.structs.replace(result, findings=msgspec.UNSET)
 
 
 def _meaning(command: CommandRecord, result: CommandResult) -> tuple[str, str]:
