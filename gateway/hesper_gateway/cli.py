@@ -130,17 +130,27 @@ def keygen(path: Annotated[Path, typer.Argument(help="The key file to make.")]) 
 
 
 async def _until_stopped(agent: Coroutine[None, None, None]) -> bool:
-    """Runs the agent; returns whether it asks to be started again."""
+    """Runs the agent; returns whether it asks to be started again, and nobody told it to stop.
+
+    Who stops it may send more than one signal: a launcher passes on what its agent has got, too.
+    """
     again = False
+    told = asyncio.Event()
     running = asyncio.create_task(agent, name="gateway")
+
+    def stop() -> None:
+        if not told.is_set():  # a second one would break the stopping off
+            told.set()
+            running.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, stop)
     with suppress(asyncio.CancelledError):
         try:
             await running
         except* own.RestartWanted:
-            again = True
+            again = not told.is_set()
     return again
 
 
