@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 
 import pytest
 from hesper_gateway.cli import _until_stopped
@@ -51,3 +53,15 @@ async def test_who_is_told_to_stop_while_it_leaves_to_begin_anew_does_not_begin_
             tasks.create_task(wants())
 
     assert not await _until_stopped(agent())
+
+
+def test_a_launcher_ends_by_the_signal_that_ended_its_agent():
+    program = [
+        "import sys",
+        "from hesper_gateway.update import launcher",
+        "launcher.Launcher.run = lambda _: -15",
+        "sys.argv = ['launcher', '--config', 'gateway.toml', '--versions', 'versions']",
+        "launcher.main()",
+    ]
+    ended = subprocess.run([sys.executable, "-c", "\n".join(program)], check=False)
+    assert ended.returncode == -signal.SIGTERM

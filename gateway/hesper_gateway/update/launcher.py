@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from hesper_gateway.launched import AGAIN, FOLDER_VARIABLE, SLOT_VARIABLE
 from hesper_gateway.update.slots import INSTALLED, Slots
@@ -148,6 +149,15 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
+def _end_as(code: int) -> NoReturn:
+    """End as the agent has: told to stop before it knew of signals, it was ended by one."""
+    if code < 0:
+        with suppress(OSError):  # of one that nobody can catch
+            signal.signal(-code, signal.SIG_DFL)
+        signal.raise_signal(-code)
+    sys.exit(code)
+
+
 def main() -> None:
     """Run the agent, as the command line says, in the version that counts."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -158,7 +168,7 @@ def main() -> None:
     told = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     words = ("run", "--config", str(told.config), "--log-level", told.log_level)
-    sys.exit(Launcher(Slots(told.versions), words, told.trial).run())
+    _end_as(Launcher(Slots(told.versions), words, told.trial).run())
 
 
 if __name__ == "__main__":
