@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import func, select
 
@@ -59,7 +60,7 @@ from hesper_cloud.services.fleet_figures import FleetFigures
 from hesper_cloud.services.meter_status import MeterStatus
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.opening import is_ours_alone
-from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform
+from hesper_cloud.turns import DAY_S, HOUR_S, MINUTE_S, Job, keep_turns, perform, to_its_end
 from hesper_cloud.worded import worded
 
 SILENCE_EVERY_S = 2.0
@@ -302,8 +303,8 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
                 group.create_task(keep_turns(listed, runs, sources.clock, busy), name=name)
             group.create_task(_keep_runs(runs), name="runs of jobs")
             group.create_task(_work_long(runner, busy), name="long jobs")
+            group.create_task(_until_cancelled(giving_way.stop), name="end of all rests")
     finally:
-        giving_way.stop()
         await asyncio.to_thread(sender.close)
         book.close()
 
@@ -338,18 +339,25 @@ def _lists(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str
     }
 
 
+async def _until_cancelled(then: Callable[[], None]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        then()
+
+
 async def _keep_runs(runs: ScheduledRuns) -> None:
     keeping = Job("runs of jobs", _KEEP_RUNS_EVERY_S, runs.keep)
     while True:
         await asyncio.sleep(keeping.every_s)
-        await asyncio.to_thread(perform, keeping)
+        await to_its_end(partial(perform, keeping))
 
 
 async def _work_long(runner: Runner, busy: Callable[[], float]) -> None:
     """Works long jobs, and gives way to ingest: the busier it is, the longer the pauses."""
     while True:
         begun = time.monotonic()
-        moved = await asyncio.to_thread(runner.turn)
+        moved = await to_its_end(runner.turn)
         spent_s = time.monotonic() - begun
         pause_s = max(_LEAST_PAUSE_S, spent_s * max(_PAUSE_SHARE, busy()))
         await asyncio.sleep(pause_s if moved else _IDLE_S)

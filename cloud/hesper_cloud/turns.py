@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,6 +33,9 @@ _TICK_S = 0.5
 _SHARE = 0.1
 _LONGEST_WAIT_FOR_INGEST_S = HOUR_S
 _SELDOM_S = 2 * HOUR_S
+_ENDS_WITHIN_S = 30.0  # half of what the service manager lets a stop take
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,24 @@ async def keep_turns(
     while True:
         for job in schedule.due(clock()):
             runs.began(job.name, job.every_s)
-            problem, spent_s = await asyncio.to_thread(_timed, job)
+            problem, spent_s = await to_its_end(partial(_timed, job))
             schedule.took(job, clock(), spent_s, busy())
             runs.ended(job.name, spent_s, problem, schedule.next_at(job))
         await asyncio.sleep(_TICK_S)
+
+
+async def to_its_end(work: Callable[[], T]) -> T:
+    """Works in a thread; who is cancelled meanwhile waits for it, for half a minute at most.
+
+    What a thread does cannot be broken off: it would find database and store closed, and tell of
+    faults that are none.
+    """
+    at_work = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(at_work)
+    except asyncio.CancelledError:
+        await asyncio.wait([at_work], timeout=_ENDS_WITHIN_S)
+        raise
 
 
 def _timed(job: Job) -> tuple[str | None, float]:

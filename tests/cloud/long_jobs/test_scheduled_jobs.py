@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud import cleaning, jobs
+from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.cleaning import PERSONS, CleanUp
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import (
@@ -26,6 +27,7 @@ from hesper_cloud.db.registry import (
     ScheduledRun,
     WebSession,
 )
+from hesper_cloud.giving_way import GivesWay
 from hesper_cloud.imports.folders import Folder
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.live.hub import Mailbox
@@ -34,6 +36,7 @@ from hesper_cloud.reports.folders import SPOOL, folder_of
 from hesper_cloud.services.meter_status import MeterStatus
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.turns import Job
 from sqlalchemy import select
 
 DEADLINE_S = 60.0
@@ -99,6 +102,35 @@ async def test_silence_does_not_wait_for_the_gap_ledger(sources: Any) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     store.close()
+
+
+async def test_a_stop_lets_a_job_end_before_what_it_works_with_is_closed(
+    sources: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, closed = threading.Event(), threading.Event()
+
+    class Book(EnergyBook):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def lists(_: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str, list[Job]]:
+        def validate() -> None:
+            for portion in giving_way.portions([began.set, lambda: closed.wait(1.0)]):
+                portion()
+                book.rows("SELECT 1")
+
+        return {"quick jobs": [], "energy book": [Job("validation", 1.0, validate)]}
+
+    monkeypatch.setattr(jobs, "_lists", lists)
+    monkeypatch.setattr(jobs, "EnergyBook", Book)
+    running = asyncio.create_task(jobs.run(sources, lambda: 1.0))
+    assert await asyncio.to_thread(began.wait, DEADLINE_S)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert closed.is_set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
 async def test_meters_that_fall_silent_are_told_to_who_listens(sources: Any, clock: Any) -> None:
