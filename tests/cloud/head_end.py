@@ -10,8 +10,8 @@ from hesper_cloud import keys, provision
 from hesper_cloud.authority.broker_accounts import BrokerAccounts
 from hesper_cloud.authority.case import seal_context, sealed_subject
 from hesper_cloud.authority.core import Authority
-from hesper_cloud.authority.dispatch import Outgoing
 from hesper_cloud.authority.enrolment import EnrolmentDesk
+from hesper_cloud.authority.outgoing import Outgoing
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, Request, Result

@@ -18,12 +18,13 @@ from hesper_cloud.authority.batches.frozen import Approvals
 from hesper_cloud.authority.batches.releasing import BatchDesk
 from hesper_cloud.authority.closing import close_overdue
 from hesper_cloud.authority.desk import Desk
-from hesper_cloud.authority.dispatch import Dispatcher, Making, Outgoing
+from hesper_cloud.authority.dispatch import Dispatcher, Making
 from hesper_cloud.authority.enrolment import EnrolmentDesk
 from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.giving_way import GivesWay
 from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
+from hesper_cloud.authority.outgoing import Outgoing, signed, unanswered
 from hesper_cloud.authority.outsiders import Outsiders
 from hesper_cloud.authority.results import ResultDesk
 from hesper_cloud.db.engines import batched
@@ -159,13 +160,16 @@ class Authority:
         if timedelta(0) < self._look_again_at - now <= _LOOK_AGAIN:
             return
         self._look_again_at = now + _LOOK_AGAIN
-        unanswered = self._dispatcher.unanswered(now)
-        due = [one for one in unanswered if self._is_due(one, now)]
+        waiting: set[str] = set()
+        due: list[str] = []
+        for some in unanswered(self._database, now, self._give_way):
+            waiting.update(some)
+            due += [one for one in some if self._is_due(one, now)]
         for some in batched(due, _AT_ONCE):
             self._give_way()
-            for outgoing in self._dispatcher.signed(some):
+            for outgoing in signed(self._database, some):
                 self._publish(outgoing, now)
-        for command_id in self._published.keys() - set(unanswered):
+        for command_id in self._published.keys() - waiting:
             del self._published[command_id]
 
     def _is_due(self, command_id: str, now: datetime) -> bool:

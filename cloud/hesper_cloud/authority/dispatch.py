@@ -1,4 +1,4 @@
-"""Signs what is queued, and knows what nobody has answered.
+"""Signs what is queued.
 
 A command is signed once: counter, budget use, envelope, audit row and the state ``sent`` are one
 transaction, and only then are its octets published. Until the gateway answers, the same octets are
@@ -9,7 +9,6 @@ awaited a little longer, and after that the state is ``unknown`` until the relay
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,11 +26,12 @@ from hesper_cloud.authority.giving_way import GiveWay, looking_up
 from hesper_cloud.authority.kinds import CUTTING
 from hesper_cloud.authority.malformed import MALFORMED
 from hesper_cloud.authority.many import many_meters
+from hesper_cloud.authority.outgoing import Outgoing, outgoing_of
 from hesper_cloud.authority.policy import JOBS, Policy
 from hesper_cloud.authority.spacing import Spacing
 from hesper_cloud.authority.under_way import UnderWay
 from hesper_cloud.db.authority import BudgetUse, CommandRecord, GatewayCounter
-from hesper_cloud.db.engines import batched, reading, writing
+from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.observing.context import within
 from hesper_cloud.worded import later, told_by, worded
@@ -43,16 +43,6 @@ _MOST_SKIPPED = 2**32
 
 Making = Callable[[Session, CommandRecord, datetime], dict[str, Any]]
 """Makes what a command carries in the place of what was asked for, as a part of its signing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One signed command, ready to publish to its gateway until ``not_after``."""
-
-    command_id: str
-    gateway: str
-    payload: bytes
-    not_after: datetime
 
 
 class _Order(NamedTuple):
@@ -148,26 +138,6 @@ class Dispatcher:
             ]
             del held
         return [outgoing for outgoing in signed if outgoing is not None]
-
-    def unanswered(self, now: datetime) -> Sequence[str]:
-        """Returns what was sent, is still valid, was not answered and is not stopped by now."""
-        query = select(CommandRecord.id).where(
-            CommandRecord.state == "sent", CommandRecord.not_after > now
-        )
-        with reading(self._authority) as session:
-            if facts.kill_switch_engaged(session):
-                stopped = facts.active_policy(session).stopped
-                query = query.where(CommandRecord.kind.not_in(stopped))
-            return session.scalars(query).all()
-
-    def signed(self, ids: Sequence[str]) -> list[Outgoing]:
-        """Returns signed commands by their ids."""
-        found: list[Outgoing] = []
-        with reading(self._authority) as session:
-            for some in batched(ids):
-                query = select(CommandRecord).where(CommandRecord.id.in_(some))
-                found += [_outgoing(command) for command in session.scalars(query)]
-        return found
 
     def has_queued(self) -> bool:
         """Says whether a command waits for its turn."""
@@ -270,13 +240,7 @@ class Dispatcher:
             not_before=envelope.not_before,
             envelope=commands.to_payload(envelope, self._signer),
         )
-        return _outgoing(command)
-
-
-def _outgoing(command: CommandRecord) -> Outgoing:
-    if command.envelope is None or command.not_after is None:
-        raise life.ImpossibleMove(f"{command.id} is {command.state} without an envelope")
-    return Outgoing(command.id, command.gateway, command.envelope, command.not_after)
+        return outgoing_of(command)
 
 
 def _next_counter(session: Session, gateway: str, reported: int) -> int:

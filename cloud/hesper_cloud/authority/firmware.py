@@ -79,7 +79,7 @@ class FirmwareDesk:
         if (asked.image, asked.version) != (brought.image, brought.version):
             raise Denied("the campaign has brought another image")
         self._kept(asked, _begins_at(asked, case.now))
-        follow_commands(case.session, case.now)
+        follow_commands(case.session, case.now, case.give_way)
         verified = select(BatchRow.meter).where(
             BatchRow.batch == campaign.id, BatchRow.state == "confirmed"
         )

@@ -21,7 +21,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 
 from hesper_cloud import broker_client
-from hesper_cloud.authority.dispatch import Outgoing
+from hesper_cloud.authority.outgoing import Outgoing
 from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing.commands import CommandTraces

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.authority import closing, dispatch, giving_way, reconciling
-from hesper_cloud.authority.batches import frozen, recalling, releasing
+from hesper_cloud.authority import closing, core, dispatch, giving_way, outgoing, reconciling
+from hesper_cloud.authority.batches import frozen, recalling, releasing, tally
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import Meter, Request
@@ -114,3 +114,38 @@ def test_an_abort_goes_in_portions_and_the_kill_switch_comes_between(town, appro
     assert town.states(approved) == {"withdrawn": 12}
     assert not town.head_end.authority.is_waiting()
     assert not town.head_end.published()
+
+
+def test_what_nobody_has_answered_is_looked_up_in_portions(town, approved, monkeypatch):
+    monkeypatch.setattr(outgoing, "_PORTION", 4)
+    town.turn()
+    assert len(town.head_end.published()) == 12
+    looked_up = []
+    is_due = at_the_third(town, core.Authority._is_due)
+
+    def noted(*args):
+        looked_up.append(args)
+        return is_due(*args)
+
+    monkeypatch.setattr(core.Authority, "_is_due", noted)
+    town.turn(6)
+    assert len(looked_up) == 4
+    town.turn()
+    assert len(town.audited("kill_switch.engage")) == 1
+    assert len(town.head_end.published()) == 12
+
+
+def test_rows_follow_their_commands_in_portions(town, approved, monkeypatch):
+    monkeypatch.setattr(tally, "_PORTION", 2)
+    town.turn()
+    with monkeypatch.context() as still:
+        still.setattr(releasing.BatchDesk, "turn", lambda *_: None)
+        town.answer_all()
+    assert town.states(approved) == {"released": 12}
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(tally, "_follow", at_the_third(town, tally._follow))
+        town.turn()
+    assert town.states(approved) == {"released": 12}
+    town.turn()
+    assert len(town.audited("kill_switch.engage")) == 1
+    assert town.states(approved) == {"confirmed": 12}

@@ -122,7 +122,7 @@ def resume_batch(case: Case) -> Outcome:
 def retry_batch(case: Case) -> Outcome:
     """Lets the rows that failed, and no others, go again, by an approver's decision."""
     batch = _in(case, (HELD - {"quarantined"}) | {"done"})
-    follow_commands(case.session, case.now)
+    follow_commands(case.session, case.now, case.give_way)
     failed = (BatchRow.batch == batch.id) & BatchRow.state.in_(RETRIED)
     if case.session.scalar(select(BatchRow.position).where(failed).limit(1)) is None:
         raise Denied("no row of this batch failed")
@@ -166,7 +166,7 @@ def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
     if edited is not None:
         stop_tampered(case.session, batch, edited, case.now)
         return _outcome(batch)
-    follow_commands(case.session, case.now)
+    follow_commands(case.session, case.now, case.give_way)
     forgive(batch, tally(case.session, batch.id))
     move(case.session, batch, case.step(_onward(batch), _why(case, why)), case.now)
     return _outcome(batch)

@@ -65,7 +65,7 @@ class BatchDesk:
         if not self._has_work(now):
             return
         with writing(self._authority) as session:
-            follow_commands(session, now)
+            follow_commands(session, now, self._give_way)
             policy = facts.active_policy(session)
             held = Held(session, self._registry, policy, now, self._spacing, self._give_way)
             for batch in session.scalars(_expired(now)).all():

@@ -8,8 +8,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority.batches.states import FAILED, FINISHED, LEFT, UNSETTLED
+from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch, BatchRow
+
+_PORTION = 5_000  # of rows: hundredths of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,26 @@ def tally(session: Session, batch_id: str) -> Tally:
     return Tally(dict(session.execute(query.group_by(BatchRow.state)).all()))
 
 
-def follow_commands(session: Session, now: datetime) -> None:
-    """Brings rows that have left to where their commands have ended since."""
+def follow_commands(session: Session, now: datetime, give_way: GiveWay) -> None:
+    """Brings rows that have left to where their commands have ended since.
+
+    Raises:
+        GivesWay: the kill switch waits.
+    """
+    span = select(BatchRow.batch, func.min(BatchRow.position), func.max(BatchRow.position))
+    unsettled = span.where(BatchRow.state.in_(UNSETTLED)).group_by(BatchRow.batch)
+    for batch, first, last in session.execute(unsettled).all():
+        for begin in range(first, last + 1, _PORTION):
+            give_way()
+            _follow(session, batch, (begin, begin + _PORTION - 1), now)
+
+
+def _follow(session: Session, batch: str, positions: tuple[int, int], now: datetime) -> None:
     session.execute(
         update(BatchRow)
         .where(
+            BatchRow.batch == batch,
+            BatchRow.position.between(*positions),
             BatchRow.state.in_(UNSETTLED),
             BatchRow.command == CommandRecord.id,
             CommandRecord.state.in_(FINISHED),

@@ -1,0 +1,60 @@
+"""What was signed and not answered yet: the same octets are published again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, select
+
+from hesper_cloud.authority import facts, life
+from hesper_cloud.authority.giving_way import GiveWay
+from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.engines import batched, reading
+
+_PORTION = 5_000  # of ids: hundredths of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One signed command, ready to publish to its gateway until ``not_after``."""
+
+    command_id: str
+    gateway: str
+    payload: bytes
+    not_after: datetime
+
+
+def outgoing_of(command: CommandRecord) -> Outgoing:
+    """Returns what leaves of a command that is signed."""
+    if command.envelope is None or command.not_after is None:
+        raise life.ImpossibleMove(f"{command.id} is {command.state} without an envelope")
+    return Outgoing(command.id, command.gateway, command.envelope, command.not_after)
+
+
+def unanswered(authority: Engine, now: datetime, give_way: GiveWay) -> Iterator[Sequence[str]]:
+    """Yields what was sent, is still valid, was not answered and is not stopped by now.
+
+    Raises:
+        GivesWay: the kill switch waits.
+    """
+    query = select(CommandRecord.id).where(
+        CommandRecord.state == "sent", CommandRecord.not_after > now
+    )
+    with reading(authority) as session:
+        if facts.kill_switch_engaged(session):
+            stopped = facts.active_policy(session).stopped
+            query = query.where(CommandRecord.kind.not_in(stopped))
+        found = session.scalars(query.execution_options(yield_per=_PORTION))
+        for some in found.partitions():
+            give_way()
+            yield some
+
+
+def signed(authority: Engine, ids: Sequence[str]) -> list[Outgoing]:
+    """Returns signed commands by their ids."""
+    found: list[Outgoing] = []
+    with reading(authority) as session:
+        for some in batched(ids):
+            query = select(CommandRecord).where(CommandRecord.id.in_(some))
+            found += [outgoing_of(command) for command in session.scalars(query)]
+    return found
