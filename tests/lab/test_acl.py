@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hesper_contracts import topics
 
 pytestmark = pytest.mark.integration
 ROOT = "hesper/v1"
-UP = ("readings", "events", "results", "status", "requests", "tunnel", "witness")
+UP = sorted(str(kind) for kind in topics.UP)
 DOWN = ("receipts", "commands", "answers", "config", "blocks", "tunnel", "witness")
 SERIES = f"{ROOT}/series/series.weather"
 ALERTS = f"{ROOT}/cloud/alerts/ops/critical"
@@ -38,6 +39,7 @@ EVERY_TOPIC = sorted(
     {f"{ROOT}/{gateway}/up/{kind}" for gateway in ("gw-a", "gw-b") for kind in UP}
     | {f"{ROOT}/{gateway}/down/{kind}" for gateway in ("gw-a", "gw-b") for kind in DOWN}
     | {INGEST, AUTHORITY, f"{ROOT}/gw-a/up/readings/deeper", f"{ROOT}/gw-a", "elsewhere/gw-a/up/x"}
+    | {f"{ROOT}/gw-a/up/{kind}" for kind in ("anything", "x1", "receipts")}
     | {RAW, *COUNTED}
     | {ALERTS, SERIES, f"{ROOT}/series/gw-a", f"{ROOT}/series/gw-b"}
 )
