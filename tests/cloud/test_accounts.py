@@ -253,6 +253,15 @@ async def test_guesses_from_everywhere_slow_down_but_not_where_the_person_alread
     assert (await services.accounts.login("ann", ANN, "192.0.2.1")).actor.username == "ann"
 
 
+async def test_no_name_that_a_stranger_types_slows_somebody_else_down(services, clock):
+    stranger, at_home = "203.0.113.9", "10.1.1.1"
+    for _ in range(8):
+        clock.advance(20)
+        with pytest.raises(LoginRefused, match="wrong"):
+            await services.accounts.login(f"ann from {at_home}", "a guess", stranger)
+    assert (await services.accounts.login("ann", ANN, at_home)).actor.username == "ann"
+
+
 async def test_guesses_at_the_same_moment_do_not_share_one_free_try(services):
     async def attempt() -> str:
         try:

@@ -34,10 +34,15 @@ class Subject(NamedTuple):
 def subjects_of(account: str, address: str, *, at_home: bool) -> list[Subject]:
     """Returns what a try counts against; ``at_home`` where the account has a session already."""
     subjects = [
-        Subject(f"account {account} from {address}", _FREE_OF_PERSON),
+        Subject(_at_one_address(address, account), _FREE_OF_PERSON),
         Subject(f"address {address}", _FREE_OF_MANY),
     ]
     return subjects if at_home else [*subjects, Subject(f"account {account}", _FREE_OF_MANY)]
+
+
+def _at_one_address(address: str, account: str) -> str:
+    """Returns a name that no other subject has, whatever somebody types for an account."""
+    return f"from {address} account {account}"
 
 
 def enrolment_subjects(address: str) -> list[Subject]:
@@ -70,7 +75,7 @@ def count_failure(session: Session, subjects: Iterable[Subject], now: datetime) 
 
 def forget_account(session: Session, account: str) -> None:
     """Forgets all that is counted against an account, from wherever; addresses keep theirs."""
-    from_somewhere = LoginFailure.subject.startswith(f"account {account} from ", autoescape=True)
+    from_somewhere = LoginFailure.subject.endswith(f" account {account}", autoescape=True)
     anywhere = LoginFailure.subject == f"account {account}"
     session.execute(delete(LoginFailure).where(from_somewhere | anywhere))
 
