@@ -9,6 +9,7 @@ import jwt
 import pytest
 from hesper_cloud import keys, provision
 from hesper_cloud.accounts import backoff, passwords
+from hesper_cloud.accounts.callers import caller
 from hesper_cloud.accounts.roles import LADDER, Actor, Permission, Role, granted
 from hesper_cloud.accounts.tokens import Claim, MachineTokens, TokenRefused
 from hesper_cloud.cleaning import CleanUp
@@ -260,6 +261,30 @@ async def test_no_name_that_a_stranger_types_slows_somebody_else_down(services, 
         with pytest.raises(LoginRefused, match="wrong"):
             await services.accounts.login(f"ann from {at_home}", "a guess", stranger)
     assert (await services.accounts.login("ann", ANN, at_home)).actor.username == "ann"
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_line_is_one_caller_whichever_of_its_addresses_it_takes(address: str, counted: str):
+    assert caller(address) == counted
+
+
+async def test_another_address_of_the_same_line_is_no_new_guesser(services):
+    for number in range(20):
+        with pytest.raises(LoginRefused, match="wrong"):
+            await services.accounts.login(f"nobody-{number}", "a guess", f"2001:db8::{number:x}")
+    with pytest.raises(LoginRefused, match="too many"):
+        await services.accounts.login("ann", ANN, "2001:db8::beef")
+    assert (await services.accounts.login("ann", ANN, "2001:db8:0:1::1")).actor.username == "ann"
 
 
 async def test_guesses_at_the_same_moment_do_not_share_one_free_try(services):

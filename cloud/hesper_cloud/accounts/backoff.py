@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from hesper_cloud.accounts.callers import caller
 from hesper_cloud.db.registry import LoginFailure
 
 _FREE_OF_PERSON = 4
@@ -33,6 +34,7 @@ class Subject(NamedTuple):
 
 def subjects_of(account: str, address: str, *, at_home: bool) -> list[Subject]:
     """Returns what a try counts against; ``at_home`` where the account has a session already."""
+    address = caller(address)
     subjects = [
         Subject(_at_one_address(address, account), _FREE_OF_PERSON),
         Subject(f"address {address}", _FREE_OF_MANY),
@@ -47,7 +49,7 @@ def _at_one_address(address: str, account: str) -> str:
 
 def enrolment_subjects(address: str) -> list[Subject]:
     """Returns what a device that shows a token counts against; tokens cannot be guessed."""
-    return [Subject(f"enrolment from {address}", _FREE_OF_PERSON)]
+    return [Subject(f"enrolment from {caller(address)}", _FREE_OF_PERSON)]
 
 
 def wait_s(session: Session, subjects: Iterable[Subject], now: datetime) -> float:

@@ -16,6 +16,7 @@ from fastapi.requests import HTTPConnection
 from prometheus_client import Counter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hesper_cloud.accounts.callers import caller
 from hesper_cloud.api.problems import problem
 from hesper_cloud.api.who import token_of
 from hesper_cloud.services.bundle import Services
@@ -124,4 +125,4 @@ class Limited:
         token = token_of(connection, self._services)
         if token and self._services.accounts.lately_known(token) is not None:
             return token
-        return connection.client.host if connection.client else ""
+        return caller(connection.client.host) if connection.client else ""
