@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from hesper_cloud.api import problems
 from hesper_cloud.api.page_cache import PageCache
-from hesper_cloud.api.page_protocol import answering_from
+from hesper_cloud.api.page_protocol import PageProtocol, answering_from
 from hesper_cloud.services.errors import NotAuthenticated
 
 PAGE = b"GET /page HTTP/1.1\r\nhost: hes\r\nauthorization: Bearer one\r\n\r\n"
@@ -37,6 +38,8 @@ class Served:
         app.state.services = self
         app.get("/page")(self.page)
         app.post("/change")(self.page)
+        app.get("/endless")(self.endless)
+        self.ended = asyncio.Event()
         self.accounts = self
         self.memory = Noted(app, ["/page"], 0.5, lambda: self.now)
 
@@ -45,6 +48,17 @@ class Served:
         await request.body()
         self.made += 1
         return {"made": self.made}
+
+    async def endless(self) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(1024 * 1024)
+                    await asyncio.sleep(0)  # as an export does, which is read on a thread
+            finally:
+                self.ended.set()
+
+        return StreamingResponse(parts())
 
     async def actor_of(self, token: str, source: str = "") -> str:
         if not self.good:
@@ -185,3 +199,51 @@ async def test_a_caller_who_wants_to_close_is_closed(served: Served, caller: Cal
     await caller.ask(PAGE)
     await caller.ask(words)
     assert await caller.reader.read() == b""
+
+
+SLOW = b"POST /change HTTP/1.1\r\nhost: hes\r\ncontent-length: 5\r\n\r\n"
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PageProtocol, "head_s", 0.2)
+    monkeypatch.setattr(PageProtocol, "still_s", 0.2)
+    monkeypatch.setattr(PageProtocol, "untaken_s", 0.2)
+
+
+async def is_let_go(caller: Caller) -> bool:
+    """Says that the server ends a connection; waits long for it."""
+    async with asyncio.timeout(DEADLINE_S):
+        with contextlib.suppress(ConnectionResetError):
+            while await caller.reader.read(1024):
+                pass
+    return True
+
+
+@pytest.mark.parametrize("said", [b"", PAGE[:20], SLOW, SLOW + b"abc"])
+@pytest.mark.usefixtures("soon")
+async def test_who_ends_no_request_is_let_go(caller: Caller, said: bytes) -> None:
+    caller.writer.write(said)
+    assert await is_let_go(caller)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_head_that_drips_is_not_waited_for_longer(caller: Caller) -> None:
+    async def drip() -> None:
+        while True:
+            caller.writer.write(b"x: y\r\n")
+            await asyncio.sleep(0.02)
+
+    caller.writer.write(PAGE[:-2])
+    dripping = asyncio.create_task(drip())
+    assert await is_let_go(caller)
+    dripping.cancel()
+
+
+@pytest.mark.usefixtures("soon")
+async def test_who_takes_nothing_of_an_answer_ends_what_it_was_read_from(
+    served: Served, caller: Caller
+) -> None:
+    caller.writer.write(PAGE.replace(b"/page", b"/endless"))
+    async with asyncio.timeout(DEADLINE_S):
+        await served.ended.wait()
