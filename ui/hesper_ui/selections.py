@@ -16,6 +16,8 @@ from hesper_ui.words import say
 
 KEPT_FOR = timedelta(hours=8)
 MOST_KEPT = 500
+MOST_OF_ONE = 20
+"""Of one owner, whose next one takes the place of their oldest, and of nobody else's."""
 MOST_NAMED = 20_000
 
 
@@ -43,6 +45,9 @@ class Selections:
     ) -> Selection:
         """Keeps a selection and returns it with its id."""
         made = Selection(secrets.token_urlsafe(9), owner, total, self._clock(), ids, query)
+        own = [each.id for each in self._kept.values() if each.owner == owner]
+        for oldest in own[: max(0, len(own) + 1 - MOST_OF_ONE)]:
+            del self._kept[oldest]
         self._kept[made.id] = made
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
