@@ -16,13 +16,14 @@ from hesper_contracts.manifest import ImageHash
 from hesper_contracts.signing import Keyring, Signer
 
 MOST_BLOCKS = 64
+_LONGEST_NONCE = 64  # characters; what comes back is signed, and nobody chooses much of that
 
 
 class TimeRequest(msgspec.Struct, frozen=True, tag="time", tag_field="ask"):
     """Asks for the time; ``nonce`` is 16 random octets in hex, fresh for every request."""
 
     gateway: str
-    nonce: str
+    nonce: Annotated[str, msgspec.Meta(max_length=_LONGEST_NONCE)]
 
 
 class BlocksRequest(msgspec.Struct, frozen=True, tag="blocks", tag_field="ask"):

@@ -2,7 +2,9 @@
 
 paho runs the socket on its thread. Time requests are answered there at once (no database is
 involved); the shared subscription lets several authorities stand by, and this program's session
-ends with its connection, because a request that nobody answered is asked again.
+ends with its connection, because a request that nobody answered is asked again. Each answer costs a
+signature, which in a token takes long: a gateway that asks far more often than a proof of time
+needs is not answered, so that the others are.
 """
 
 import logging
@@ -25,6 +27,7 @@ from hesper_cloud.authority.outgoing import Outgoing
 from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing.commands import CommandTraces
+from hesper_cloud.pace import Pace
 from hesper_cloud.settings import BrokerSettings
 
 ROLE = "authority"
@@ -32,6 +35,9 @@ _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 15
 _COPY_LIVES_S = 120
 _RECONNECT_S = (1, 8)
+ANSWERED_PER_S, ANSWERED_AT_ONCE = 0.5, 20
+"""Of each gateway; one in need of a proof asks every two seconds at first."""
+_TOLD_PER_S, _TOLD_AT_ONCE = 1 / 60, 5  # refusals of one sender in the log
 
 
 class AuthorityUplink:
@@ -55,6 +61,8 @@ class AuthorityUplink:
         self._link = BrokerLink(ROLE, address, settings.authority, _log)
         self._client = self._make_client()
         self._connections = 0
+        self._answered = Pace(ANSWERED_PER_S, ANSWERED_AT_ONCE)
+        self._told = Pace(_TOLD_PER_S, _TOLD_AT_ONCE)
         self.on_renewal: Callable[[str, bytes], None] = lambda _gateway, _payload: None
         """Takes signed requests for certificates, on paho's thread; returns at once."""
         self.traces = CommandTraces(None)
@@ -147,19 +155,22 @@ class AuthorityUplink:
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
             address = self._topics.parse(message.topic)
-            if not isinstance(address, Address):
-                return
-            if certificates.is_request(bytes(message.payload)):
-                self.on_renewal(address.gateway, bytes(message.payload))
-                return
-            request = requests.request_from_payload(bytes(message.payload), address.gateway)
+            if isinstance(address, Address):
+                self._take(client, address.gateway, bytes(message.payload))
         except Refused as refusal:
-            _log.warning("request on %s refused: %s", message.topic, refusal)
+            if self._told.admits(message.topic):
+                _log.warning("request on %s refused: %s", message.topic, refusal)
+
+    def _take(self, client: mqtt.Client, gateway: str, payload: bytes) -> None:
+        """Answers what a gateway asks; raises Refused."""
+        if certificates.is_request(payload):
+            self.on_renewal(gateway, payload)
             return
-        if not isinstance(request, TimeRequest):
+        request = requests.request_from_payload(payload, gateway)
+        if not isinstance(request, TimeRequest) or not self._answered.admits(gateway):
             return
-        answer = TimeAnswer(gateway=request.gateway, nonce=request.nonce, time=self._clock())
-        topic = self._topics.down(request.gateway, Kind.ANSWERS)
+        answer = TimeAnswer(gateway=gateway, nonce=request.nonce, time=self._clock())
+        topic = self._topics.down(gateway, Kind.ANSWERS)
         try:
             client.publish(topic, requests.answer_to_payload(answer, self._signer), qos=1)
         except SigningUnavailable as reason:
