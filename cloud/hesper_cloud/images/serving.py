@@ -22,6 +22,7 @@ from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.images.handing import Handing
 from hesper_cloud.images.pacing import Pacing
 from hesper_cloud.images.shelf import Shelf
+from hesper_cloud.pace import Pace
 from hesper_cloud.settings import FirmwareSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ ROLE = "images"
 _KEEPALIVE_S = 30
 _RECONNECT_S = (1, 10)
 _BLOCK_LIVES_S = 60
+_TOLD_PER_S, _TOLD_AT_ONCE = 1 / 60, 5  # refusals of one sender in the log
 _MOST_QUEUED = 256
 """Blocks that paho holds for the broker, 4 MiB."""
 
@@ -44,6 +46,7 @@ class BlockServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         address = self._broker.host, self._broker.port
         self._link = BrokerLink(ROLE, address, self._broker.images, log)
+        self._told = Pace(_TOLD_PER_S, _TOLD_AT_ONCE)
         self._client = self._make_client()
         self.subscribed = asyncio.Event()
 
@@ -111,7 +114,8 @@ class BlockServer:
             request = requests.request_from_payload(bytes(message.payload), address.gateway)
         except Refused as refusal:
             metrics.IMAGE_REFUSALS.inc()
-            log.warning("request on %s refused: %s", message.topic, refusal)
+            if self._told.admits(message.topic):
+                log.warning("request on %s refused: %s", message.topic, refusal)
             return
         if isinstance(request, BlocksRequest):
             self._later(self._handing.take, request)

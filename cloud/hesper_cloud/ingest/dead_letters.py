@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import metrics
 from hesper_cloud.db.engines import writing
 from hesper_cloud.db.registry import DeadLetter
+from hesper_cloud.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _KINDS = frozenset(kind.value for kind in Kind)
 _REMEMBERED = 10_000
 _MAX_TEXT = 500
 _PRUNE_EVERY = 500
+_TOLD_PER_S, _TOLD_AT_ONCE = 1 / 6, 20  # on one topic, in the log; all are counted
 _PRUNE_OCTETS = 16 * 1024 * 1024
 
 
@@ -46,6 +48,7 @@ class DeadLetters:
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._since_prune = 0
         self._octets_since_prune = 0
+        self._told = Pace(_TOLD_PER_S, _TOLD_AT_ONCE)
 
     def add(self, topic: str, payload: bytes, reason: str) -> None:
         """Keeps one message that nothing else will be done with; its sender has it, too."""
@@ -69,7 +72,8 @@ class DeadLetters:
                 except SQLAlchemyError:
                     self._seen.pop((topic, digest), None)
                     raise
-                log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
+                if self._told.admits(topic):
+                    log.warning("dead letter on %s: %s", topic[:_MAX_TEXT], reason[:_MAX_TEXT])
         _count(topic)
 
     def _is_repeated(self, letter: tuple[str, str]) -> bool:

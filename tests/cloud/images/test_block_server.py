@@ -1,10 +1,12 @@
 """Blocks go to the gateways that ask for them, over a real broker, not faster than is allowed."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiomqtt
@@ -92,6 +94,19 @@ async def test_asking_in_vain_is_no_faster_than_blocks_are(release: Any) -> None
             await asyncio.sleep(0.005)
     assert sent == []
     assert asked <= 2
+
+
+def test_nonsense_without_end_does_not_fill_the_log(
+    release: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = BlockServer(Settings(state=tmp_path), release.shelf())
+    with caplog.at_level(logging.WARNING):
+        for number in range(1000):
+            message: Any = SimpleNamespace(
+                topic=Topics().up("gw-1", Kind.REQUESTS), payload=b"nonsense %d" % number
+            )
+            server._on_message(server._client, None, message)
+    assert 0 < len(caplog.records) < 100
 
 
 def test_a_cell_shares_its_rate_and_others_have_their_own() -> None:
