@@ -34,7 +34,7 @@ from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord, User
 from hesper_cloud.db.columns import UtcTime
 from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import open_engine, writing
-from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
+from hesper_cloud.db.registry import Gateway, Meter, PlanAssignment, RegistryBase
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
 from hesper_cloud.services.scope import seen_rows
@@ -64,6 +64,8 @@ STATES = {
 }
 PLACES = {"meter": SOUTH, "gateway": "gw-south", "area": FEW, "new_meter": SOUTH}
 PLACES |= {"old_meter": SOUTH, "meter_id": SOUTH, "gateway_id": "gw-south"}
+OVER = {"cleared_at", "closed_at", "deleted_at", "ended_at", "removed_at", "withdrawn_at"}
+"""Times at which something was over: nothing in the south is, for what is over is in few lists."""
 NOT_ROWS_OF_PEOPLE = {"requests", "results", "batches_seen", "again_asks", "dirty_days"}
 
 
@@ -99,6 +101,8 @@ def rows_of_the_south(base: Any) -> Iterator[Any]:
     for mapper in base.registry.mappers:
         table = mapper.local_table
         names = set(table.columns.keys())
+        if table.name == "plan_assignments":
+            yield from (assigned(kind) for kind in ("schedule", "template"))
         if table.name in {"meters", "gateways", *NOT_ROWS_OF_PEOPLE}:
             continue
         if not names & PLACES.keys() and table.name != "elements":
@@ -106,7 +110,15 @@ def rows_of_the_south(base: Any) -> Iterator[Any]:
         given = {
             column.name: PLACES.get(column.name, worth_of(column, 0)) for column in table.columns
         }
+        given |= dict.fromkeys(OVER & names)
         yield mapper.class_(**(given | STATES.get(table.name, {})))
+
+
+def assigned(kind: str) -> PlanAssignment:
+    query = {"gateway": "gw-south", "area": FEW}
+    return PlanAssignment(
+        kind=kind, name="calm", version=1, query=query, made_at=NOW, made_by="ann", ended_at=None
+    )
 
 
 @pytest.fixture
@@ -282,6 +294,10 @@ async def test_an_account_of_one_area_sees_nothing_of_another_through_any_route(
         "GET /readings/export",
         "GET /readings/changes",
         "GET /exports/readings",
+        "GET /schedules/assignments",
+        "GET /templates/assignments",
+        "GET /customers",
+        "GET /sims",
     }
 
 

@@ -24,7 +24,7 @@ from hesper_cloud.services import plan_documents, plan_states
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import NotFound, Refused, Stale
 from hesper_cloud.services.plan_states import PlanKind, PlanQuery, PlanState
-from hesper_cloud.services.scope import require_everywhere
+from hesper_cloud.services.scope import gateways_of, require_everywhere
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.worded import worded
 
@@ -138,11 +138,15 @@ class Plans:
         return await self._write(add)
 
     async def assignments(self, actor: Actor, kind: PlanKind) -> list[AssignmentRow]:
-        """Returns the assignments that hold, newest first."""
+        """Returns the assignments that hold, newest first; none to a gateway or area elsewhere."""
         require(actor, Permission.READ)
-        return await self._read(
-            lambda session: [_assignment(each) for each in plan_states.holding(session, kind)]
-        )
+        gateways = await asyncio.to_thread(gateways_of, self._sources.registry, actor)
+
+        def load(session: Session) -> list[AssignmentRow]:
+            rows = map(_assignment, plan_states.holding(session, kind))
+            return [row for row in rows if _is_seen(actor, gateways, row)]
+
+        return await self._read(load)
 
     async def assign(
         self, actor: Actor, kind: PlanKind, name: str, version: int | None, query: PlanQuery
@@ -217,6 +221,12 @@ class Plans:
                 return change(session)
 
         return await asyncio.to_thread(work)
+
+
+def _is_seen(actor: Actor, gateways: set[str] | None, row: AssignmentRow) -> bool:
+    query = PlanQuery(**row.query)
+    there = gateways is None or query.gateway is None or query.gateway in gateways
+    return there and (query.area is None or actor.sees(query.area))
 
 
 def _require_keeper(actor: Actor) -> None:
