@@ -23,6 +23,7 @@ from sqlalchemy import (
     Numeric,
     String,
     create_engine,
+    select,
 )
 from sqlalchemy.orm import Session
 
@@ -33,7 +34,8 @@ from hesper_cloud.app import create_app
 from hesper_cloud.db.authority import Batch, BatchRow, CommandRecord, User
 from hesper_cloud.db.columns import UtcTime
 from hesper_cloud.db.decisions import BreakGlass
-from hesper_cloud.db.engines import open_engine, writing
+from hesper_cloud.db.energy import Substitute
+from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Gateway, Meter, PlanAssignment, RegistryBase
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.services.bundle import assemble
@@ -329,6 +331,20 @@ async def test_what_is_elsewhere_cannot_be_commanded_edited_or_acknowledged(app,
         key = {"Idempotency-Key": path}
         answer = await client.post(f"{PREFIX}{path}", json=body, headers=headers | key)
         assert answer.status_code == 404, (path, answer.text)
+
+
+async def test_the_number_of_an_edit_elsewhere_tells_no_meter(client, town):
+    headers = {"Authorization": f"Bearer {await token_of(client, 'nick')}"}
+    with reading(town.databases.registry) as session:
+        elsewhere = session.scalars(select(Substitute.id)).one()
+    told = []
+    for number in (elsewhere, elsewhere + 1):
+        path = f"{PREFIX}/readings/edits/{number}/withdraw"
+        key = {"Idempotency-Key": f"edit {number}"}
+        answer = await client.post(path, json={"reason": "misread"}, headers=headers | key)
+        assert answer.status_code == 404
+        told.append(answer.json()["detail"].replace(str(number), "N"))
+    assert told[0] == told[1]
 
 
 async def test_an_export_that_names_a_meter_elsewhere_is_as_of_one_that_is_nowhere(client):

@@ -20,7 +20,7 @@ from hesper_cloud.db.registry import Meter
 from hesper_cloud.services.authority_link import AuthorityLink
 from hesper_cloud.services.errors import Invalid, NotFound, Refused
 from hesper_cloud.services.looking import looked_at
-from hesper_cloud.services.scope import check_meter, meters_of
+from hesper_cloud.services.scope import check_meter, meters_of, narrowed
 from hesper_cloud.services.sources import Sources, epoch, require
 from hesper_cloud.stores.curves import fits
 from hesper_cloud.stores.port import EARLIEST, LATEST, SCALERS
@@ -232,13 +232,12 @@ class Validated:
         """Takes an edit back; what is stored counts again. Audited before it takes effect.
 
         Raises:
-            NotFound: there is no such edit.
+            NotFound: there is no such edit, or its meter is elsewhere.
             Refused: it is withdrawn already, or an estimate, which the cloud renews itself, or its
                 reading may have left the store.
         """
         require(actor, Permission.EDIT_READINGS)
-        row = await asyncio.to_thread(self._one, edit_id)
-        await check_meter(self._sources.registry, actor, row.meter)
+        row = await asyncio.to_thread(self._one, actor, edit_id)
         if row.method != EDIT:
             raise Refused("this is an estimate: edit the value instead")
         if row.withdrawn_at is not None:
@@ -298,9 +297,10 @@ class Validated:
         found = validated(self._shelf, curve, at, at + 1)
         return f"{found.values[0].value}e{found.scaler}" if found.values else None
 
-    def _one(self, edit_id: int) -> EditRow:
+    def _one(self, actor: Actor, edit_id: int) -> EditRow:
+        query = narrowed(select(Substitute), actor, Substitute.meter)
         with reading(self._sources.registry) as session:
-            row = session.get(Substitute, edit_id)
+            row = session.scalar(query.where(Substitute.id == edit_id))
             if row is None:
                 raise NotFound(worded("there is no edit {edit}", edit=edit_id))
             return _row(row)
