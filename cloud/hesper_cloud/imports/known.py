@@ -1,7 +1,7 @@
 """What the registry knows of the things that some rows name: looked up for many rows at once."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.imports.present import Present, present
 from hesper_cloud.imports.rows import Row
 
+ELSEWHERE = "something outside your areas"
 _DISCOVERED, _INSTALLED = "discovered", "installed"
 Areas = tuple[str, ...] | None
 """Of who brings a file; None: all."""
@@ -135,6 +136,7 @@ def look_up(
     found = _LOOK_UP[kind](session, rows)
     if areas is not None:
         found.gateways = _seen_gateways(session, found.gateways, areas)
+        found.sims = _placed_elsewhere(session, found.sims, areas)
     if updates:
         found.present = present(session, kind, rows)
         if kind == "meters":  # a row may say another model and leave the brand
@@ -169,6 +171,23 @@ def _seen_gateways(session: Session, names: set[str], areas: tuple[str, ...]) ->
     behind = Gateway.id.in_(select(Meter.gateway_id).where(Meter.area.in_(areas)))
     seen = select(Gateway.id).where(or_(Gateway.area.in_(areas), behind))
     return {name for (name,) in _found(session, seen, Gateway.id, names)}
+
+
+def _placed_elsewhere(
+    session: Session, sims: dict[str, list[KnownSim]], areas: tuple[str, ...]
+) -> dict[str, list[KnownSim]]:
+    """Returns cards without the names of the meters and gateways outside of some areas."""
+    places = {card.place for cards in sims.values() for card in cards if card.place is not None}
+    there = select(Meter.id).where(Meter.area.in_(areas))
+    seen = {name for (name,) in _found(session, there, Meter.id, places)}
+    seen |= _seen_gateways(session, places, areas)
+    return {
+        name: [
+            card if card.place is None or card.place in seen else replace(card, place=ELSEWHERE)
+            for card in cards
+        ]
+        for name, cards in sims.items()
+    }
 
 
 def _owners(

@@ -177,6 +177,16 @@ def test_who_is_for_one_area_changes_nothing_of_another(house: Any) -> None:
     assert house.problems(use) == [(2, "iccid", "area_not_yours")]
 
 
+def test_no_card_tells_of_a_meter_elsewhere(house: Any) -> None:
+    with writing(house.registry) as session:
+        session.scalars(select(Sim).where(Sim.iccid == CARD)).one().meter = "SEEN1"  # in North
+    row = cells(11, "M-1", c8="South", c10="S-1")
+    for areas, told in ((("South",), False), (("North", "South"), True)):
+        import_id, _ = house.tried("meters", [row], areas)
+        assert ("simCard", "sim_taken") in [each[1:] for each in house.problems(import_id)]
+        assert any("SEEN1" in str(each) for each in house.rejected_rows(import_id)) is told
+
+
 def test_a_file_that_changes_goes_on_after_a_kill_and_changes_nothing_twice(house: Any) -> None:
     first, _ = house.tried("meters", [cells(11, f"M-{number}") for number in range(5)])
     house.apply(first)
