@@ -14,7 +14,7 @@ from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation import runs
 from hesper_cloud.validation.codes import BY_NAME
 from hesper_cloud.validation.judge import Verdict
-from hesper_cloud.validation.misread import Beyond
+from hesper_cloud.validation.misread import Misread
 from hesper_cloud.validation.sheet import Grid, Sheet
 
 _HALF = 2
@@ -37,19 +37,19 @@ def worked(meters: Sequence[str], day: date) -> pa.Table:
     return pa.table({"meter": list(meters), "day": pa.array([day] * len(meters), pa.date32())})
 
 
-def days(laid: Overlay, day: date, limits: Thresholds, beyond: Mapping[str, Beyond]) -> pa.Table:
+def days(laid: Overlay, day: date, limits: Thresholds, wrong: Mapping[str, Misread]) -> pa.Table:
     """Returns the aggregates of every quantity that has a value.
 
     Args:
         laid: One day.
         day: Which.
         limits: What the meters can take at most.
-        beyond: By logical name what is known of registers before and after the day.
+        wrong: By logical name what of registers was read wrong.
     """
     parts = []
     for name, grid in laid.sheet.grids.items():
         marks, period_s = laid.estimated.get(name), laid.sheet.period_s
-        found = totals.amounts(grid, marks, limits, period_s, beyond.get(name))
+        found = totals.amounts(grid, marks, limits, period_s, wrong.get(name))
         parts.append(_quantity(laid.sheet, grid, found, day))
     return pa.concat_tables([DAYS.empty_table(), *parts])
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
 from hesper_cloud.thresholds import Thresholds
-from hesper_cloud.validation.judge import advance, highest_growth, read_wrong
-from hesper_cloud.validation.misread import UNKNOWN, Beyond
+from hesper_cloud.validation.misread import Misread
+from hesper_cloud.validation.registers import advance, highest_growth, leaps
 from hesper_cloud.validation.sheet import Grid
 
 HALF_HOUR_S = 1800
@@ -55,57 +55,22 @@ def amounts(
     estimated: Flags | None,
     limits: Thresholds,
     period_s: int,
-    beyond: Beyond | None = None,
+    wrong: Misread | None,
 ) -> Amounts:
-    """Returns what each interval of a grid adds."""
+    """Returns what each interval of a grid adds, where ``wrong`` is what of it was read wrong."""
     marks = np.zeros(grid.known.shape, bool) if estimated is None else estimated
     if not grid.is_register:
         known = grid.known[:, 1:]
         return Amounts(np.where(known, grid.values[:, 1:], 0), known, marks[:, 1:] & known)
     moved = advance(grid, limits, period_s)
     highest = highest_growth(grid, limits, period_s)
-    counts = moved.growth >= (-highest if grid.may_fall else 0)
-    leapt = leaps(grid, limits, period_s)
-    wrong = read_wrong(grid, moved, beyond)
-    known = moved.known & counts & ~_from_nowhere(grid, leapt, beyond)
-    known &= ~(wrong[:, :-1] | wrong[:, 1:])
+    known = moved.known & (moved.growth >= (-highest if grid.may_fall else 0))
+    if grid.may_fall:
+        known &= ~leaps(grid, limits, period_s)
+    elif wrong is not None:
+        known &= ~wrong.intervals
     either = (marks[:, 1:] | marks[:, :-1]) & known
     return Amounts(np.where(known, moved.growth, 0), known, either)
-
-
-def leaps(grid: Grid, limits: Thresholds, period_s: int) -> Flags:
-    """Says in which intervals a register grew by more than any load can make it."""
-    found: Flags = grid.known[:, :-1] & grid.known[:, 1:]
-    found &= np.diff(grid.values, axis=1) > highest_growth(grid, limits, period_s)
-    return found
-
-
-def _from_nowhere(grid: Grid, leapt: Flags, beyond: Beyond | None) -> Flags:
-    """Says which leaps of a register begin or end where it does not stand, and are no energy.
-
-    That is below what it showed before, or above what it shows later: it was read wrong, or is
-    another one. Where it may fall anyway, every leap is one of these.
-    """
-    if grid.may_fall or not leapt.any():
-        return leapt
-    around = beyond or Beyond.nothing(len(leapt))
-    before = np.maximum(highest_so_far(grid), around.highest_before[:, np.newaxis])
-    after = np.minimum(lowest_to_come(grid), around.lowest_after[:, np.newaxis])
-    begins_below = grid.values[:, :-1] < before[:, :-1]
-    ends_above = grid.values[:, 1:] > after[:, 1:]
-    found: Flags = leapt & (begins_below | ends_above)
-    return found
-
-
-def highest_so_far(grid: Grid) -> Integers:
-    """Returns of each capture the highest value up to it."""
-    return np.maximum.accumulate(np.where(grid.known, grid.values, -UNKNOWN), axis=1)
-
-
-def lowest_to_come(grid: Grid) -> Integers:
-    """Returns of each capture the lowest value from it on."""
-    later = np.where(grid.known, grid.values, UNKNOWN)[:, ::-1]
-    return np.minimum.accumulate(later, axis=1)[:, ::-1]
 
 
 def bucket_step_s(period_s: int) -> int:

@@ -29,7 +29,7 @@ from hesper_cloud.stores.port import Integers, ReadingStore
 from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.filling import renewal
 from hesper_cloud.validation.judge import judge
-from hesper_cloud.validation.misread import Beyond
+from hesper_cloud.validation.misread import Misread
 from hesper_cloud.validation.sheet import Sheet, alike, lay_out
 from hesper_cloud.validation.substitutes import Curve, Renewal
 from hesper_cloud.validation.surroundings import Span, Surroundings, far, silent_after
@@ -54,11 +54,20 @@ class Sitting:
 
 @dataclass(frozen=True, slots=True)
 class Seated:
-    """Some meters of a sitting, and what is stored of them; of the ``silent`` nothing after it."""
+    """Some meters of a sitting, and what is stored of them.
+
+    Attributes:
+        sitting: What they share.
+        meters: They.
+        stored: The day.
+        ends: Its first capture with the one before, its last with the one after.
+        silent: The meters of which nothing is stored after the day.
+    """
 
     sitting: Sitting
     meters: Sequence[Member]
     stored: Sheet
+    ends: Sequence[Sheet]
     silent: frozenset[str]
 
 
@@ -131,23 +140,26 @@ class Work:
     def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
         """Yields the meters that can share a sheet, some hundred at a time, as far as is due."""
         for sitting, names in _sittings(days, known, self._store.meters_at_once):
-            for stored in self._stored(sitting, names):
+            for stored, *ends in self._stored(sitting, names):
                 silent = self._silent(sitting, stored)
                 for start in range(0, len(stored.meters), _METERS_PER_SHEET):
-                    part = stored.of(slice(start, start + _METERS_PER_SHEET))
-                    yield Seated(sitting, [known[name] for name in part.meters], part, silent)
+                    rows = slice(start, start + _METERS_PER_SHEET)
+                    meters = [known[name] for name in stored.meters[rows]]
+                    of_ends = [each.of(rows) for each in ends]
+                    yield Seated(sitting, meters, stored.of(rows), of_ends, silent)
 
-    def _stored(self, sitting: Sitting, names: Sequence[str]) -> Iterator[Sheet]:
-        """Yields what is stored of a sitting up to now; nothing where none of the day is due."""
+    def _stored(self, sitting: Sitting, names: Sequence[str]) -> Iterator[list[Sheet]]:
+        """Yields what is stored of a sitting up to now, and at its ends; nothing if none is due."""
         now = int(self._clock().timestamp())
         times = calendar.captures(sitting.day, sitting.zone, sitting.period_s)
         times = times[times <= now - max(_SHORTEST_GRACE_S, sitting.period_s)]
         if len(times) < _FEWEST_CAPTURES:
             return
-        first, last = _around(times, sitting.period_s)
+        laid = (times, *neighbours.at_ends(times, sitting.period_s))
+        first, last = _around(np.unique(np.concatenate(laid)), sitting.period_s)
         parts = list(self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names))
         for some in alike(parts, names):
-            yield lay_out(parts, some, times, sitting.period_s)
+            yield [lay_out(parts, some, each, sitting.period_s) for each in laid]
 
     def _silent(self, sitting: Sitting, stored: Sheet) -> frozenset[str]:
         """Returns the meters of which nothing is known after a day that is not over yet."""
@@ -168,37 +180,26 @@ class Work:
             held = substitutes.current(session, sheet.meters, quantities.LOAD_PROFILE, first, last)
         return overlay(sheet, meters, held)
 
-    def _beyond(self, seated: Seated, laid: Overlaid) -> Mapping[str, Beyond]:
-        """Looks at the days around a sheet, of meters with a register that may be read wrong."""
-        sitting = seated.sitting
-        limits = self._settings.validation.of(sitting.meter_type)
-        rows = neighbours.questionable(laid.sheet, limits)
+    def _misread(self, seated: Seated, laid: Overlaid) -> Mapping[str, Misread]:
+        """Returns by logical name what registers were read wrong, as the days around tell, too."""
+        limits = self._settings.validation.of(seated.sitting.meter_type)
+        ends = [self._laid_over(each, seated.meters).sheet for each in seated.ends]
+        asking = [neighbours.falls_or_leaps(each, limits) for each in (laid.sheet, *ends)]
+        rows: list[int] = np.flatnonzero(np.logical_or.reduce(asking)).tolist()
         if not rows:
             return {}
+        wide = self._days_around(seated.sitting, [seated.meters[row] for row in rows])
+        return neighbours.misread_by(laid.sheet, limits, rows, wide)
+
+    def _days_around(self, sitting: Sitting, meters: Sequence[Member]) -> Sheet:
+        """Returns what counts of some meters from the day before to the day after."""
         days = (sitting.day + timedelta(days=each) for each in (-1, 0, 1))
         captures = (calendar.captures(day, sitting.zone, sitting.period_s) for day in days)
         times = np.unique(np.concatenate(list(captures)))
-        meters = [seated.meters[row] for row in rows]
         first, last = _around(times, sitting.period_s)
         names = [each.meter for each in meters]
         parts = self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names)
-        wide = self._laid_over(lay_out(parts, names, times, sitting.period_s), meters)
-        found = neighbours.beyond(laid.sheet, rows, wide.sheet)
-        self._look_far(seated, laid.sheet, rows, found)
-        return found
-
-    def _look_far(
-        self, seated: Seated, sheet: Sheet, rows: list[int], found: Mapping[str, Beyond]
-    ) -> None:
-        """Adds to what is known around a sheet where that lies further away than a day."""
-        asked = {curve: row for row, curve in neighbours.lonely(sheet, rows, found, seated.silent)}
-        if not asked:
-            return
-        span, rules = _span(seated.sitting, sheet), self._settings.validation.estimation
-        ends = _around(sheet.times, sheet.period_s)
-        for curve, around in far(self._engine, self._store, list(asked), span, rules):
-            name = curve.logical_name
-            neighbours.look_far(found[name], asked[curve], sheet.grids[name], ends, around)
+        return self._laid_over(lay_out(parts, names, times, sitting.period_s), meters).sheet
 
     def _renewed(self, seated: Seated, laid: Overlaid) -> set[tuple[str, date]]:
         """Renews estimates where captures are missing; returns the days that this changed.
@@ -244,10 +245,10 @@ class Work:
     def _write(self, seated: Seated, laid: Overlaid) -> None:
         """Judges and sums a sheet, and puts its rows into the book."""
         sitting, limits = seated.sitting, self._settings.validation.of(seated.sitting.meter_type)
-        beyond = self._beyond(seated, laid)
-        verdicts = judge(laid.sheet, limits, beyond)
+        wrong = self._misread(seated, laid)
+        verdicts = judge(laid.sheet, limits, wrong)
         written = {
-            "days": pages.days(laid, sitting.day, limits, beyond),
+            "days": pages.days(laid, sitting.day, limits, wrong),
             "scores": pages.scores(laid, verdicts, laid.due, sitting.day),
             "verdicts": pages.verdicts(laid.sheet, verdicts, laid.due, sitting.day),
         }

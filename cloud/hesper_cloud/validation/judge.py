@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from hesper_contracts.quality import Quality
 
-from hesper_cloud.stores.port import Flags, Integers
+from hesper_cloud.stores.port import Flags
 from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation import checks
-from hesper_cloud.validation.misread import Beyond, misread
+from hesper_cloud.validation.misread import Misread
+from hesper_cloud.validation.registers import advance, highest_growth
 from hesper_cloud.validation.sheet import Grid, Sheet, in_steps
 
 IMPORT, EXPORT = "1.0.1.8.0.255", "1.0.2.8.0.255"
@@ -29,51 +30,18 @@ class Verdict:
     failed: Flags
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Advance:
-    """A register's growth per interval, rollovers counted in, and where both ends are known."""
-
-    growth: Integers
-    known: Flags
-    rolled: Flags
-
-
-def advance(grid: Grid, limits: Thresholds, period_s: int) -> Advance:
-    """Returns how a register advanced from capture to capture.
-
-    One that would have grown more than any load can make it has not passed its last digit: it
-    fell, as where a meter was exchanged.
-    """
-    before, after = grid.values[:, :-1], grid.values[:, 1:]
-    known = grid.known[:, :-1] & grid.known[:, 1:]
-    passed = checks.rollovers(before, after, known, limits.rollover_from_percent)
-    passed[after - before + passed > highest_growth(grid, limits, period_s)] = 0
-    if grid.may_fall:
-        passed[:] = 0
-    growth = np.where(known, after - before + passed, 0)
-    return Advance(growth, known, passed > 0)
-
-
-def highest_growth(grid: Grid, limits: Thresholds, period_s: int) -> int:
-    """Returns how far a register can advance in one interval, in its steps."""
-    return grid.steps(limits.highest_load_w) * period_s // 3600
-
-
-def judge(
-    sheet: Sheet, limits: Thresholds, beyond: Mapping[str, Beyond] | None = None
-) -> list[Verdict]:
+def judge(sheet: Sheet, limits: Thresholds, wrong: Mapping[str, Misread]) -> list[Verdict]:
     """Returns the verdicts of every check that failed anywhere.
 
     Args:
         sheet: What is judged.
         limits: Where checks begin to fail.
-        beyond: By logical name what is known of registers before and after the sheet.
+        wrong: By logical name what of registers was read wrong.
     """
-    around = beyond or {}
     found = _of_readings(sheet, limits)
     for name, grid in sheet.grids.items():
         if grid.is_register and not grid.may_fall:
-            found += _of_register(sheet, grid, limits, around.get(name))
+            found += _of_register(sheet, grid, limits, wrong.get(name))
         elif name.split(".")[3] == "7":
             found += _of_measured(name, grid, limits)
         found.append(Verdict("duplicate", name, checks.duplicates(grid.copies)))
@@ -95,7 +63,7 @@ def _of_readings(sheet: Sheet, limits: Thresholds) -> list[Verdict]:
 
 
 def _of_register(
-    sheet: Sheet, grid: Grid, limits: Thresholds, beyond: Beyond | None
+    sheet: Sheet, grid: Grid, limits: Thresholds, wrong: Misread | None
 ) -> list[Verdict]:
     name = grid.quantity.logical_name
     moved = advance(grid, limits, sheet.period_s)
@@ -117,15 +85,9 @@ def _of_register(
         allowed = grid.steps(limits.reverse_wh)
         found["reverse"] |= checks.reversed_energy(-moved.growth, grew, allowed)
     at_ends = {check: at_interval_ends(failed) for check, failed in found.items()}
-    at_ends["range"] |= read_wrong(grid, moved, beyond)
+    if wrong is not None:
+        at_ends["range"] |= wrong.values
     return [Verdict(check, name, failed) for check, failed in at_ends.items()]
-
-
-def read_wrong(grid: Grid, moved: Advance, beyond: Beyond | None) -> Flags:
-    """Says which captures show what the register cannot have been; no rollover is one of them."""
-    found = misread(grid, beyond)
-    found[:, 1:] &= ~moved.rolled
-    return found
 
 
 def at_interval_ends(intervals: Flags) -> Flags:

@@ -1,9 +1,11 @@
-"""Which values of a register were read wrong, as those before and after them show.
+"""What of a register that only rises was read wrong, as its values before and after tell.
 
-A register that only rises lies between the value before and the value after. One that does not,
-while the value after is no lower than the one before, was read wrong: neither an exchange of the
-meter nor the end of its digits brings a register back to where it was. Where two values contradict
-each other and both fit between their neighbours, neither can be relied on.
+- A value lies between the one before and the one after. One that does not, while the value after
+  is no lower than the one before, was read wrong: neither an exchange of the meter nor the end of
+  its digits brings a register back to where it was. Where two values contradict each other and both
+  fit between their neighbours, neither can be relied on.
+- A leap, an advance that no load can make, is no energy where it begins below what the register
+  showed before, or ends above what it shows later.
 """
 
 from collections.abc import Sequence
@@ -12,51 +14,52 @@ from dataclasses import dataclass
 import numpy as np
 
 from hesper_cloud.stores.port import Flags, Integers
+from hesper_cloud.thresholds import Thresholds
+from hesper_cloud.validation.registers import advance, leaps
 from hesper_cloud.validation.sheet import Grid
 
-UNKNOWN = 2**62
-"""More than any value that is summed."""
+_UNKNOWN = 2**62  # more than any value that is summed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beyond:
-    """What each meter's register shows outside of a sheet, in the steps of its grid there.
+class Misread:
+    """Which values of a grid were read wrong, and which leaps between them are no energy."""
 
-    Attributes:
-        highest_before: Up to a day before it.
-        lowest_after: Up to a day after it.
-        last_before: The value before it, however far away.
-        first_after: The value after it, likewise.
-    """
+    values: Flags
+    leaps: Flags
 
-    highest_before: Integers
-    lowest_after: Integers
-    last_before: Integers
-    first_after: Integers
-
-    @classmethod
-    def nothing(cls, meters: int) -> "Beyond":
-        """Returns what is known where nobody looked."""
-        low, high = (np.full(meters, value) for value in (-UNKNOWN, UNKNOWN))
-        return cls(low.copy(), high.copy(), high.copy(), low.copy())
+    @property
+    def intervals(self) -> Flags:
+        """The intervals that have no energy for it."""
+        found: Flags = self.leaps | self.values[:, :-1] | self.values[:, 1:]
+        return found
 
 
-def misread(grid: Grid, beyond: Beyond | None = None) -> Flags:
-    """Says which captures of a grid were read wrong; of a register that may fall none."""
-    nowhere = np.zeros(grid.known.shape, bool)
-    if not grid.is_register or grid.may_fall:
-        return nowhere
-    around = beyond or Beyond.nothing(len(grid.values))
-    before = _filled(grid, around.last_before)[:, :-1]
-    after = _filled(grid, around.first_after, backwards=True)[:, 1:]
-    return grid.known & _out_of_line(before, grid.values, after)
+def misread(grid: Grid, limits: Thresholds, period_s: int) -> Misread:
+    """Returns what of a register that only rises was read wrong, as the grid alone tells."""
+    before = _last_before(grid.known, grid.values, _UNKNOWN)
+    after = _last_before(grid.known[:, ::-1], grid.values[:, ::-1], -_UNKNOWN)[:, ::-1]
+    wrong = grid.known & _out_of_line(before, grid.values, after)
+    wrong[:, 1:] &= ~advance(grid, limits, period_s).rolled
+    return Misread(wrong, leaps(grid, limits, period_s) & _from_nowhere(grid))
 
 
 def misread_of(values: Sequence[int]) -> list[bool]:
-    """Says the same of a register's values, ascending in time."""
-    shown = np.array([UNKNOWN, *values, -UNKNOWN], dtype=np.int64)
+    """Says which of a register's values, ascending in time, were read wrong."""
+    shown = np.array([_UNKNOWN, *values, -_UNKNOWN], dtype=np.int64)
     found: list[bool] = _out_of_line(shown[:-2], shown[1:-1], shown[2:]).tolist()
     return found
+
+
+def lowest_to_come(grid: Grid) -> Integers:
+    """Returns of each capture the lowest value from it on."""
+    later = np.where(grid.known, grid.values, _UNKNOWN)[:, ::-1]
+    return np.minimum.accumulate(later, axis=1)[:, ::-1]
+
+
+def highest_so_far(grid: Grid) -> Integers:
+    """Returns of each capture the highest value up to it."""
+    return np.maximum.accumulate(np.where(grid.known, grid.values, -_UNKNOWN), axis=1)
 
 
 def _out_of_line(before: Integers, values: Integers, after: Integers) -> Flags:
@@ -64,16 +67,17 @@ def _out_of_line(before: Integers, values: Integers, after: Integers) -> Flags:
     return found
 
 
-def _filled(grid: Grid, outside: Integers, *, backwards: bool = False) -> Integers:
-    """Returns the last known value up to each capture, from outside of the sheet on; or the next.
+def _last_before(known: Flags, values: Integers, nothing: int) -> Integers:
+    """Returns the last known value before each capture; ``nothing`` where there is none."""
+    columns = np.arange(1, known.shape[1] + 1)
+    last = np.maximum.accumulate(np.where(known, columns, 0), axis=1)[:, :-1]
+    shown = np.pad(values, ((0, 0), (1, 0)), constant_values=nothing)
+    return np.take_along_axis(shown, np.pad(last, ((0, 0), (1, 0))), axis=1)
 
-    There is one column more than captures: that from outside.
-    """
-    known, values = grid.known, grid.values
-    if backwards:
-        known, values = known[:, ::-1], values[:, ::-1]
-    known = np.pad(known, ((0, 0), (1, 0)), constant_values=True)
-    values = np.column_stack([outside, values])
-    last = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)
-    found = np.take_along_axis(values, last, axis=1)
-    return found[:, ::-1] if backwards else found
+
+def _from_nowhere(grid: Grid) -> Flags:
+    """Says which intervals begin or end where the register does not stand."""
+    begins_below = grid.values[:, :-1] < highest_so_far(grid)[:, :-1]
+    ends_above = grid.values[:, 1:] > lowest_to_come(grid)[:, 1:]
+    found: Flags = begins_below | ends_above
+    return found
