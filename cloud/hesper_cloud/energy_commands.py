@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
+from hesper_cloud.aggregates.whole import whole_from
 from hesper_cloud.config_option import DEFAULT, Config
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter
@@ -43,9 +44,9 @@ def again(
     for day in days:
         with writing(databases.registry) as session:
             dirty.mark(session, ((each, day) for each in meters), datetime.now(UTC))
+    kept_from = whole_from(databases.registry, settings.store.retention, datetime.now(UTC))
     databases.close()
     typer.echo(f"{len(days)} days of {len(meters)} meters are marked")
-    kept_from = settings.store.retention.horizon(datetime.now(UTC))
     if days and days[0] * _DAY_S < kept_from:
         typer.echo(_stays_before(datetime.fromtimestamp(kept_from, UTC)))
 

@@ -22,6 +22,7 @@ from hesper_cloud.aggregates import calendar, neighbours, pages
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.aggregates.overlay import Overlaid, overlay
 from hesper_cloud.aggregates.roster import Member, members
+from hesper_cloud.aggregates.whole import not_fewer, whole_from
 from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.giving_way import NO_RESTS, GivesWay
 from hesper_cloud.settings import Settings
@@ -130,11 +131,11 @@ class Work:
         self, days: set[tuple[str, date]], known: dict[str, Member]
     ) -> set[tuple[str, date]]:
         """Leaves out days of which readings may have left the store: their sums stay."""
-        horizon = self._settings.store.retention.horizon(self._clock())
+        whole = whole_from(self._engine, self._settings.store.retention, self._clock())
         return {
             (meter, day)
             for meter, day in days
-            if calendar.midnight(day, known[meter].zone) >= horizon
+            if calendar.midnight(day, known[meter].zone) >= whole
         }
 
     def _seated(self, days: set[tuple[str, date]], known: dict[str, Member]) -> Iterator[Seated]:
@@ -159,6 +160,8 @@ class Work:
         first, last = _around(np.unique(np.concatenate(laid)), sitting.period_s)
         parts = list(self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names))
         for some in alike(parts, names):
+            if times[0] < self._settings.store.retention.horizon(self._clock()):
+                some = not_fewer(self._book, lay_out(parts, some, times, sitting.period_s))
             yield [lay_out(parts, some, each, sitting.period_s) for each in laid]
 
     def _silent(self, sitting: Sitting, stored: Sheet) -> frozenset[str]:

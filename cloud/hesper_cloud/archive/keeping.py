@@ -13,10 +13,11 @@ from sqlalchemy import Engine, select
 from hesper_cloud.archive import files
 from hesper_cloud.archive.names import Place, date_of, day_of, folder_of, place_of
 from hesper_cloud.db.archive import ArchivedPart
+from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.exports.targets import TargetError, below, opened, put, remove
 from hesper_cloud.rules.alerts import Alerts, Subject
-from hesper_cloud.settings import RetentionSettings
+from hesper_cloud.settings import LEAST_DAYS_ONLINE, RetentionSettings
 from hesper_cloud.stores.copying import DAY_S, Content, Counting, content
 from hesper_cloud.stores.port import Reading, ReadingStore, StoreError
 from hesper_cloud.worded import worded
@@ -73,18 +74,30 @@ class ArchiveKeeping:
                 self._waiting.pop(0)
                 if time.monotonic() > deadline:
                     return
+            if self._waits_for_sums(month):
+                return
             self._store.let_go(month.stop * DAY_S)
             self._month = None
             if time.monotonic() > deadline:
                 return
 
     def _due(self) -> range | None:
-        """Returns the oldest month of which something is stored, if all of it is old enough."""
+        """Returns the oldest month of which something is stored, if it is old enough and summed."""
         extent = self._store.extent()
         if extent is None:
             return None
         month = _month_of(extent[0] // DAY_S)
-        return month if month.stop * DAY_S <= self._retention.horizon(self._clock()) else None
+        is_old = month.stop * DAY_S <= self._retention.horizon(self._clock())
+        return month if is_old and not self._waits_for_sums(month) else None
+
+    def _waits_for_sums(self, month: range) -> bool:
+        """Says whether a day is to be summed yet whose sums may rest on readings of a month.
+
+        That is one of the month, or one so soon after it that estimates may reach back.
+        """
+        query = select(DirtyDay.day).where(DirtyDay.day < month.stop + LEAST_DAYS_ONLINE)
+        with reading(self._registry) as session:
+            return session.scalars(query.limit(1)).first() is not None
 
     def _begin(self, month: range) -> None:
         self._check_mark()

@@ -16,6 +16,7 @@ from hesper_cloud.aggregates.views import Range, views
 from hesper_cloud.aggregates.work import Work
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.service_life import install, remove
+from hesper_cloud.db.archive import ArchivedPart
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Meter, MeterProfile
@@ -480,6 +481,41 @@ def test_sums_stay_when_their_readings_have_left(plant):
     plant.store.expire(settings.store.retention.horizon(plant.now))
     plant.put("M1", {plant.at("2026-06-01T12:00"): 11_200})  # again, late, all alone
     plant.settle()
+    assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
+
+
+def keep_90_days(plant: Any, archive: str) -> None:
+    kept = {"store": StoreSettings(retention=RetentionSettings(raw_days=90, archive=archive))}
+    settings = plant.settings.model_copy(update=kept)
+    plant.work = Work(plant.engine, plant.store, plant.book, settings, lambda: plant.now)
+
+
+def test_days_older_than_the_retention_are_summed_until_their_month_is_archived(plant):
+    keep_90_days(plant, "/nowhere")
+    rows = list(plant.register(plant.at("2026-06-01"), plant.at("2026-06-03")).items())
+    for some in (rows[:50], rows[50:]):  # as they come in
+        plant.put("M1", dict(some))
+        plant.settle()
+    assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
+    day = plant.at("2026-06-02") // 86_400
+    with writing(plant.engine) as session:
+        told = {"name": "p", "readings": 1, "revisions": 0, "sha256": "", "octets": 1}
+        session.add(ArchivedPart(day=day, part=0, archived_at=plant.now, **told))
+    plant.put(
+        "M1", {plant.at("2026-06-20T12:00") + 900 * place: 50_000 + place for place in (0, 1)}
+    )
+    plant.settle()  # of the month that is leaving, though its day is not archived yet
+    assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
+
+
+def test_sums_stay_where_the_store_had_removed_readings_before_it_had_an_archive(plant):
+    plant.put("M1", plant.register(plant.at("2026-06-01"), plant.at("2026-06-03")))
+    plant.settle()
+    plant.store.expire(plant.at("2026-06-10"))
+    keep_90_days(plant, "/nowhere")
+    for at in ("2026-06-01T12:00", "2026-06-02T00:00"):
+        plant.put("M1", {plant.at(at): 11_200})
+        plant.settle()
     assert [b.sum for b in read(plant, "day", "2026-05-01", "2026-07-01")] == [2400, 2400]
 
 

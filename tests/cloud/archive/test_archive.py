@@ -22,6 +22,7 @@ from hesper_cloud.stores.duckdb import DuckDbStore
 from hesper_cloud.stores.influx import InfluxStore
 from hesper_cloud.stores.influx_server import InfluxV1
 from hesper_cloud.stores.port import Block, Group, Quantity, ReadingStore
+from hesper_cloud.validation import dirty
 from sqlalchemy import delete, select
 from tables import make_tables
 
@@ -122,6 +123,45 @@ def test_a_month_that_is_not_old_enough_stays(archive: Archive) -> None:
     archive.keeping.turn()
     assert archive.parts() == []
     assert len(stored(archive.store)) == 24 * 3
+
+
+def mark(archive: Archive, day: int) -> None:
+    with writing(archive.registry) as session:
+        dirty.mark(session, [("M1", day)], archive.now)
+
+
+@pytest.mark.parametrize("late_by", [-1, 39])
+def test_a_month_waits_for_the_sums_of_its_days(archive: Archive, late_by: int) -> None:
+    """And of those after it, whose estimates may reach back into it."""
+    archive.put(block(MARCH, 24 * 33))
+    mark(archive, APRIL // DAY + late_by)
+    archive.keeping.turn()
+    assert archive.parts() == []
+    assert len(stored(archive.store)) == 24 * 33
+    with writing(archive.registry) as session:
+        dirty.settled(session, dirty.taken(archive.registry, 1))
+    mark(archive, APRIL // DAY + 40)  # far enough away
+    archive.keeping.turn()
+    assert len(stored(archive.store)) == 24 * 2
+
+
+def test_a_day_that_is_marked_while_its_month_is_archived_holds_the_month_up(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.put(block(MARCH, 24 * 33))
+    put = keeping.put
+
+    def put_and_mark(url: str, octets: Any) -> int:
+        mark(archive, MARCH // DAY + 30)
+        return put(url, octets)
+
+    monkeypatch.setattr(keeping, "put", put_and_mark)
+    archive.keeping.turn()
+    assert len(stored(archive.store)) == 24 * 33
+    with writing(archive.registry) as session:
+        dirty.settled(session, dirty.taken(archive.registry, 1))
+    archive.keeping.turn()
+    assert len(stored(archive.store)) == 24 * 2
 
 
 def test_what_a_day_has_already_is_known_piece_by_piece(
