@@ -5,7 +5,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 
@@ -105,9 +105,9 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     lines = build_lines(config, core.ledger)
     for modem in lines.modems.values():
         modem.on_alarm = core.alarms.critical
-    schedule, failures = config.schedule, core.failures
+    schedule, failures, now = config.schedule, core.failures, _now_of(core)
     states = {
-        meter.id: MeterState(meter.id, schedule, time.time, since_boot, failures)
+        meter.id: MeterState(meter.id, schedule, now, since_boot, failures)
         for meter in config.meters
     }
 
@@ -121,7 +121,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
     rounds, round_of = [], {}
     for name, (_, meters) in lines.polled.items():
         stops = [_stop(config, core, sessions[meter], states[meter]) for meter in meters]
-        rounds.append(Round(name, stops, core.outbox, time.time))
+        rounds.append(Round(name, stops, core.outbox, now))
         round_of.update(dict.fromkeys(meters, rounds[-1]))
     ports = [_push_port(config, core, lines, states, name) for name in lines.ears]
     prices = {meter.id: prices_of(config, meter) for meter in config.meters}
@@ -145,7 +145,7 @@ def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
     return Common(
         counters,
         client_system_title(config.gateway),
-        time.time,
+        _now_of(core),
         guard=Lockout(core.database, held),
         key_store=KeyStore(config.state / KEYS_FOLDER, core.key_news.settled),
         other_engine=other_engine,
@@ -164,11 +164,11 @@ def _session(
 
 
 def _stop(config: GatewayConfig, core: Core, session: MeterSession, state: MeterState) -> Stop:
-    keeper = None
+    keeper, now = None, _now_of(core)
     if config.clock_sync is not None and session.meter.logical_device_name is not None:
         setter = ClockSetter(core.outbox, core.time_proof.offset_ms)
-        keeper = ClockKeeper(session, setter, config.clock_sync, time.time)
-    visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, time.time, keeper)
+        keeper = ClockKeeper(session, setter, config.clock_sync, now)
+    visitor = Visitor(session, core.gathering, core.outbox, core.outbox.progress, now, keeper)
     schedule = schedule_for(session.template, config.schedule)
     plan = Plan(schedule, offset_s(session.meter.id, config.schedule.jitter_s))
     return Stop(visitor, plan, state)
@@ -190,11 +190,15 @@ def _push_port(
         )
         for meter in config.meters_on(name)
     ]
+    return PushPort(name, lines.ears[name], meters, core.gathering, core.outbox, _now_of(core))
 
-    def now() -> float:
-        return core.time_proof.likeliest().timestamp()
 
-    return PushPort(name, lines.ears[name], meters, core.gathering, core.outbox, now)
+def _now_of(core: Core) -> Callable[[], float]:
+    """Returns what dates readings, and says when they are due: epoch seconds, UTC.
+
+    Proven time may come later, and may be renewed; so each call asks anew.
+    """
+    return lambda: core.time_proof.likeliest().timestamp()
 
 
 def keyring(public_keys: Mapping[str, str]) -> Keyring:
