@@ -85,8 +85,9 @@ class Plan:
         self._mend(now)
         return {work for work, at in self._due_at.items() if at <= now}
 
-    def next_at(self) -> float:
-        """Return when something will be due."""
+    def next_at(self, now: float) -> float:
+        """Return when something will be due, or was."""
+        self._mend(now)
         return min(self._due_at.values())
 
     def done(self, work: Work, begun_at: float) -> None:
@@ -131,9 +132,9 @@ class Stop:
     is_visited: bool = False
     """A visit is under way."""
 
-    def ready_at(self) -> float:
+    def ready_at(self, now: float) -> float:
         """Return when it may be visited: something is due, and the back-off is over."""
-        return max(self.plan.next_at(), self.state.ready_at())
+        return max(self.plan.next_at(now), self.state.ready_at())
 
     def plan_after(self, visited: Visited, due: set[Work]) -> None:
         """Plan anew with what the visit of `visited_at` brought of what was due."""
@@ -204,9 +205,9 @@ class Round:
             now = self._now()
             stop = min(
                 (each for each in self._stops.values() if not each.is_visited),
-                key=lambda each: (max(each.ready_at(), now), each.turn),
+                key=lambda each: (max(each.ready_at(now), now), each.turn),
             )
-            wait_s = stop.ready_at() - now
+            wait_s = stop.ready_at(now) - now
             if wait_s > 0:
                 await self._pause(min(wait_s, LONGEST_SLEEP_S))
                 continue

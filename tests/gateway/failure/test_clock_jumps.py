@@ -92,6 +92,15 @@ def test_work_is_due_within_two_intervals_of_any_jump(jump_s: float) -> None:
             assert waited_s <= 2 * plan.interval_s(work)
 
 
+@pytest.mark.parametrize("jump_s", JUMPS)
+def test_nobody_sleeps_longer_than_two_intervals_after_any_jump(jump_s: float) -> None:
+    plan = Plan(ScheduleConfig(snapshot_s=60, events_s=300, profile_s=900), offset_s=3.0)
+    for work in Work:
+        plan.done(work, NOON)
+    now = NOON + jump_s
+    assert plan.next_at(now) <= now + 2 * 60
+
+
 async def test_batches_keep_their_order(tmp_path: Path, section: Callable[..., Section]) -> None:
     moments = [datetime(2026, 3, 1, tzinfo=UTC)]
     database = Database(tmp_path / "gateway.db", ballast_octets=0)

@@ -13,7 +13,7 @@ def test_everything_is_due_at_the_start_and_then_at_its_ticks():
     for work in Work:
         plan.done(work, NOON)
     assert plan.due(NOON + 1) == set()
-    assert plan.next_at() == NOON + 2
+    assert plan.next_at(NOON) == NOON + 2
     for work in Work:
         plan.done(work, NOON + 2)
     assert plan.due(NOON + 61) == set()
