@@ -149,6 +149,7 @@ def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
         guard=Lockout(core.database, held),
         key_store=KeyStore(config.state / KEYS_FOLDER, core.key_news.settled),
         other_engine=other_engine,
+        steady=since_boot,
     )
 
 

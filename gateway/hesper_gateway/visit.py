@@ -103,6 +103,7 @@ class Visitor:
     ) -> None:
         self.session = session
         self.clock: MeterTime | None = None
+        self._origin = 0.0
         self._gathering = gathering
         self._outbox = outbox
         self._progress = progress
@@ -252,12 +253,17 @@ class Visitor:
         return self._past.setdefault(where, Past(first=True, set_back_s=0.0))
 
     def _note_clock(self, clock: MeterTime) -> None:
-        """Remember by how much the clock was set back until every profile was read through."""
-        if self.clock is not None and self.clock.drift_s - clock.drift_s > SET_BACK_S:
-            set_back_s = self.clock.drift_s - clock.drift_s
-            for where, past in self._past.items():
-                self._past[where] = Past(past.first, past.set_back_s + set_back_s)
-        self.clock = clock
+        """Remember by how much the clock was set back until every profile was read through.
+
+        What the gateway's own clock was set meanwhile is no news of the meter's.
+        """
+        origin = self.session.origin()
+        if self.clock is not None:
+            set_back_s = self.clock.drift_s - clock.drift_s - (origin - self._origin)
+            if set_back_s > SET_BACK_S:
+                for where, past in self._past.items():
+                    self._past[where] = Past(past.first, past.set_back_s + set_back_s)
+        self.clock, self._origin = clock, origin
 
     def _long_enough(self, chunk_count: int) -> bool:
         return chunk_count >= CHUNKS_PER_VISIT or self.session.line.command_waiting

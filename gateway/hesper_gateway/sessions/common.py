@@ -83,8 +83,15 @@ class Common:
     counters: InvocationCounters
     client_system_title: bytes
     now: Callable[[], float]
-    """Epoch seconds, UTC."""
+    """Epoch seconds, UTC; may jump."""
     cache: QuantityCache = field(default_factory=QuantityCache)
     guard: CredentialsGuard = field(default_factory=Unguarded)
     key_store: KeyStore = field(default_factory=KeyStore)
     other_engine: OtherEngine | None = None
+    steady: Callable[[], float] | None = None
+    """Seconds that nobody sets; without it, `now` is taken."""
+
+    def origin(self) -> float:
+        """Return when the steady clock began, by the gateway's: that moves where this is set."""
+        now = self.now()
+        return now - (now if self.steady is None else self.steady())

@@ -89,6 +89,10 @@ class MeterSession:
         """Return the gateway's time, epoch seconds."""
         return self._common.now()
 
+    def origin(self) -> float:
+        """Return when the clock that nobody sets began, epoch seconds by the gateway's clock."""
+        return self._common.origin()
+
     def check(self) -> None:
         """Refuse a configuration that can never work, before anything is opened.
 

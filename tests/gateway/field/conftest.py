@@ -271,6 +271,8 @@ class Bench:
 
     folder: Path
     time_s: float = START
+    set_s: float = 0
+    """By how much the gateway's clock was set so far; `time_s` is with it."""
     counters: Counters = field(default_factory=Counters)
     held: Held = field(default_factory=Held)
     connections: int = 0
@@ -321,7 +323,13 @@ class Bench:
         return MeterConfig(**({"id": SERIAL, "line": "test"} | settings))
 
     def common(self) -> Common:
-        return Common(self.counters, client_system_title("gw-test"), self.now)
+        title = client_system_title("gw-test")
+        return Common(self.counters, title, self.now, steady=lambda: self.time_s - self.set_s)
+
+    def set_clock(self, by_s: float) -> None:
+        """Set the gateway's clock, forward or back."""
+        self.time_s += by_s
+        self.set_s += by_s
 
     def session(
         self,

@@ -147,6 +147,45 @@ async def test_a_clock_that_was_set_back_loses_nothing(bench, field):
     assert codes.count("clock.drift_normal") == 1
 
 
+async def test_a_gateway_whose_clock_is_set_right_does_not_read_the_buffer_again(bench, field):
+    """It starts in 1970; else it would ask for every month since then."""
+    bench.set_clock(-bench.START)
+    meter, server = bench.meter()
+    meter.now = lambda: bench.now() - bench.set_s
+    meter.capture(4, bench.START - 2700)
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))) as round_,
+    ):
+        await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 1)
+        asked_before = len(meter.asked)
+        bench.set_clock(bench.START)
+        meter.capture(1, bench.START + 900)
+        field.later(round_, 960)
+        await held.until(lambda _: len(held.rows(REGISTER_SNAPSHOT)) == 2)
+    assert [at - bench.START for at, *_ in held.rows(LOAD_PROFILE)] == [-2700, -1800, -900, 0, 900]
+    assert meter.asked[asked_before:].count("1:1.0.99.1.0.255:2") == 1
+
+
+async def test_a_meter_that_is_set_back_with_its_gateway_loses_nothing(bench, field):
+    meter, server = bench.meter()
+    bench.set_clock(7200)
+    meter.now = lambda: bench.now() - bench.set_s
+    meter.capture(4, bench.START - 2700)
+    held = bench.held
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))) as round_,
+    ):
+        await held.until(lambda _: len(held.rows(LOAD_PROFILE)) == 4)
+        bench.set_clock(-7200)
+        meter.drift_s = -3600
+        meter.rows += [(bench.START - 1800, 0, 7, 7)]
+        field.later(round_, 5400)
+        await held.until(lambda _: (bench.START - 1800, 7, 7) in held.rows(LOAD_PROFILE))
+
+
 async def test_a_meter_without_a_profile_or_a_log_is_read_all_the_same(bench, field, caplog):
     _, server = bench.meter(declines=frozenset({"1.0.99.1.0.255", "0.0.99.98.0.255"}))
     held = bench.held
