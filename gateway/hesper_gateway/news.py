@@ -103,7 +103,7 @@ class News:
         return [self._event("meter.profile_refused", str(refusal), attributes)]
 
     def _clock(self, reading: Reading) -> list[Event]:
-        if self._now() < FIRST_POSSIBLE_S:
+        if self._now() < FIRST_POSSIBLE_S or reading.clock.names_no_time:
             return []
         limit_s, drift_s = reading.policy.limit_s, reading.clock.drift_s
         allowed_s = limit_s - min(STEADY_S, limit_s / 2) if self._drift_told else limit_s

@@ -83,7 +83,9 @@ class Asking:
 
     def _clock(self, clock: MeterTime, limit_s: float) -> None:
         text = f"{clock.drift_s:+.0f} s against this gateway"
-        if clock.quality:
+        if clock.names_no_time:
+            self._steps.failed(Hop.CLOCK, "the meter's clock names no time: it was never set")
+        elif clock.quality:
             self._steps.failed(Hop.CLOCK, f"the meter flags its own clock as wrong ({text})")
         elif abs(clock.drift_s) > limit_s:
             self._steps.failed(Hop.CLOCK, f"{text}, more than {limit_s:g} s")

@@ -33,6 +33,11 @@ class MeterTime:
     drift_s: float
     deviation_minutes: int | None
 
+    @property
+    def names_no_time(self) -> bool:
+        """Whether the gateway's time stands here, so that ``drift_s`` says nothing."""
+        return bool(self.quality & Quality.TIME_ASSUMED)
+
 
 @dataclass(frozen=True, slots=True)
 class ClockPolicy:

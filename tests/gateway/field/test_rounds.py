@@ -186,6 +186,32 @@ async def test_a_meter_that_is_set_back_with_its_gateway_loses_nothing(bench, fi
         await held.until(lambda _: (bench.START - 1800, 7, 7) in held.rows(LOAD_PROFILE))
 
 
+async def test_a_clock_that_names_no_time_is_not_told_as_right_again(bench, field):
+    meter, server = bench.meter(drift_s=3600)
+    held = bench.held
+
+    def told(_):
+        return [event.code for event in held.events if event.code.startswith("clock.")]
+
+    def qualities(_):
+        snapshots = [each for each in held.sections if each.profile == REGISTER_SNAPSHOT]
+        return [section.rows[0].quality[0] for section in snapshots]
+
+    async with (
+        bench.over_tcp(server) as line,
+        field.going("lan", field.stop(bench.session(line))) as round_,
+    ):
+        await held.until(qualities)
+        meter.drift_s = datetime(9001, 6, 1, tzinfo=UTC).timestamp() - bench.START
+        field.later(round_, 61)
+        await held.until(lambda _: Quality.TIME_ASSUMED in qualities(held))
+        assert told(held) == ["clock.drift_exceeded"]
+        meter.drift_s = 0
+        field.later(round_, 61)
+        await held.until(lambda _: len(told(held)) == 2)
+    assert told(held) == ["clock.drift_exceeded", "clock.drift_normal"]
+
+
 async def test_a_meter_without_a_profile_or_a_log_is_read_all_the_same(bench, field, caplog):
     _, server = bench.meter(declines=frozenset({"1.0.99.1.0.255", "0.0.99.98.0.255"}))
     held = bench.held

@@ -152,6 +152,18 @@ def test_a_wrong_key_fails_at_the_association_and_the_key_is_not_shown(table):
     assert "5a5a" not in json.dumps(steps)
 
 
+def test_a_clock_without_a_time_is_told_as_that_and_not_by_a_difference(table):
+    serial = table.meters["tcp"]["serial"]
+    table.ended(
+        "hesper-sim", "fault", serial, "clock_drift", "--value", 2.3e11,
+        "--state", table.folder / "meters",
+    )  # fmt: skip
+    code, steps = table.commission("tcp")
+    assert (code, steps["clock"]["outcome"]) == (1, "fail")
+    assert "names no time" in steps["clock"]["found"]
+    assert " s against" not in steps["clock"]["found"]
+
+
 def test_nobody_at_the_address_fails_at_the_line(table):
     table.running[0].kill()
     table.running[0].wait()
