@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 from hesper_gateway import meter_keys
-from hesper_gateway.config import BrokerConfig, MeterConfig, ScheduleConfig, TcpLine, load
+from hesper_gateway.config import (
+    BrokerConfig,
+    GatewayConfig,
+    MeterConfig,
+    ScheduleConfig,
+    TcpLine,
+    load,
+)
 from hesper_gateway.errors import ConfigError
 from pydantic import ValidationError
 
@@ -91,3 +98,34 @@ def test_paths_nobody_wrote_lie_beside_the_file_too(tmp_path):
     settings = load(path)
     assert settings.state == tmp_path / "state"
     assert settings.keys.signing == tmp_path / "gateway.key"
+
+
+def two_meters(first_line: str, second_line: str) -> GatewayConfig:
+    name = {"template": "t", "logical_device_name": "HSP0112642984000"}
+    return GatewayConfig.model_validate(
+        {
+            "gateway": "g",
+            "broker": {"host": "h"},
+            "lines": [
+                {"name": "lan", "kind": "tcp", "host": "h", "port": 4059},
+                {"name": "other", "kind": "tcp", "host": "h", "port": 4060},
+                {"name": "in", "kind": "dial-in", "port": 4061},
+                {"name": "push", "kind": "push-tcp", "port": 4062},
+            ],
+            "meters": [
+                {"id": "M1", "line": first_line} | name,
+                {"id": "M2", "line": second_line} | name,
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize("other", ["lan", "other", "in"])
+def test_one_meter_that_is_read_is_not_configured_as_two(other):
+    """Its readings would be stored twice, and a command for the one would cut the other's home."""
+    with pytest.raises(ValidationError, match=r"meters M1 and M2 .*'HSP0112642984000'"):
+        two_meters("lan", other)
+
+
+def test_a_meter_that_is_read_may_push_beside_that():
+    assert len(two_meters("lan", "push").meters) == 2

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -57,6 +58,7 @@ class GatewayConfig(Record):
             if meter.line not in known:
                 raise ValueError(f"meter {meter.id}: no line is named {meter.line!r}")
             _refuse_misplaced(meter, known[meter.line])
+        _refuse_one_as_two(m for m in self.meters if not known[m.line].kind.startswith("push-"))
         return self
 
     def _modem_is_known(self, line: LineConfig) -> None:
@@ -86,6 +88,23 @@ def _refuse_misplaced(meter: MeterConfig, line: LineConfig) -> None:
         )
     if line.kind == "csd" and meter.phone is None:
         raise ValueError(f"meter {meter.id}: a meter that is called needs its phone")
+
+
+def _refuse_one_as_two(asked: Iterable[MeterConfig]) -> None:
+    """Refuse two meters of one name among those that are asked.
+
+    Both would be the one that answers to it: its readings stored twice, and its supply cut by a
+    command for the other.
+    """
+    known: dict[str, str] = {}
+    for meter in asked:
+        if (name := meter.logical_device_name) is None:
+            continue
+        if (other := known.setdefault(name, meter.id)) != meter.id:
+            raise ValueError(
+                f"meters {other} and {meter.id} both have the logical_device_name {name!r}, which "
+                "is one meter's: compare with the plates"
+            )
 
 
 def _refuse_doubles(what: str, names: list[str]) -> None:
