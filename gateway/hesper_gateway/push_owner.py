@@ -1,9 +1,9 @@
 """Whose push is this? The meters of one push line, told apart by what they send.
 
 In this order: the system title of the ciphering; a serial number or logical device name among the
-values, found by reading the push in the layout of each kind configured on the line; the HDLC
-address it came from; and where the line has one meter only, that one, unless the push names
-another.
+values, found by reading the push in the layout of each kind configured on the line. One that names
+somebody else is nobody's: an exchanged meter pushes from where the one before did. Of one that
+names nobody the address it came from tells, and where the line has one meter only, that one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,10 +56,15 @@ class PushMeter:
         """Its keys; None for a meter that pushes in the clear."""
         return push_security(self.meter, self.keys)
 
+    @property
+    def names(self) -> set[str]:
+        """What it may call itself."""
+        meter = self.meter
+        return {meter.id, *meter.identities, *filter(None, [meter.logical_device_name])}
+
     def is_named(self, names: Sequence[str]) -> bool:
         """Whether one of the names is this meter's."""
-        own = {self.meter.id, *self.meter.identities, self.meter.logical_device_name}
-        return not own.isdisjoint(names)
+        return not self.names.isdisjoint(names)
 
     def sends_from(self, source: bytes | None) -> bool:
         """Whether the HDLC source address is this meter's."""
@@ -87,11 +92,13 @@ class PushMeters:
         meters: All of them over the same kind of link.
 
     Raises:
-        ConfigError: a meter has no push template, links differ, or keys lack a system title.
+        ConfigError: a meter has no push template, links differ, keys lack a system title, or two
+            meters would be known by the same.
     """
 
     def __init__(self, line: str, meters: Sequence[PushMeter]) -> None:
         self._meters = list(meters)
+        _refuse_alike(line, self._meters)
         self.link = _common_link(line, self._meters)
         self.keys = _keys_by_title(self._meters)
 
@@ -137,12 +144,12 @@ class PushMeters:
                 return owner, reading
         for owner, reading in readable:
             if owner.sends_from(source):
+                _refuse_stranger(proper_names(reading))
                 return owner, reading
-        said = [name for _, reading in readable for name in proper_names(reading)]
-        if said:
-            raise Unplaced(f"pushed by {said[0]!r}, which is not configured on this line")
+        _refuse_stranger([name for _, reading in readable for name in proper_names(reading)])
         if len(self._meters) > 1:
-            raise Unplaced("a push that does not say whose it is")
+            address = "" if source is None else f"; source_address = 0x{source.hex()}"
+            raise Unplaced(f"a push that does not say whose it is{address}")
         return readable[0]
 
     def _by_kind(
@@ -170,6 +177,27 @@ def proper_names(reading: PushedReading) -> list[str]:
             text = said.decode("latin-1") if isinstance(said, bytes) else str(said)
             names.append(text.strip("\0 "))
     return names
+
+
+def _refuse_stranger(names: Sequence[str]) -> None:
+    if names:
+        raise Unplaced(f"pushed by {names[0]!r}, which is not configured on this line")
+
+
+def _refuse_alike(line: str, meters: Sequence[PushMeter]) -> None:
+    known: dict[object, str] = {}
+    for each in meters:
+        meter = each.meter
+        signs: set[object] = set(each.names)
+        if meter.system_title is not None:
+            signs.add(f"system_title {meter.system_title}")
+        if meter.source_address is not None:
+            signs.add(f"source_address 0x{meter.source_address:x}")
+        for sign in signs:
+            if (other := known.setdefault(sign, meter.id)) != meter.id:
+                raise ConfigError(
+                    f"meters {other} and {meter.id}: on line {line} both are known by {sign}"
+                )
 
 
 def _common_link(line: str, meters: Sequence[PushMeter]) -> str:

@@ -12,6 +12,7 @@ from hesper_contracts.quality import Quality
 from hesper_contracts.readings import PUSH
 from hesper_dlms import axdr, obis
 from hesper_dlms.apdu import DataNotification
+from hesper_dlms.hdlc.frames import Frame, Kind
 from hesper_dlms.wrapper import wrap
 from hesper_gateway import templates
 from hesper_gateway.config import MeterConfig, PushTcpLine, PushUdpLine, ScheduleConfig
@@ -430,3 +431,48 @@ async def test_a_full_disk_ends_no_stream_and_events_are_told_once_there_is_room
             task.cancel()
     assert [each.rows[0].values for each in bench.held.sections] == [[[7]], [[8]]]
     assert [each.code for each in bench.held.events] == ["meter.identified"]
+
+
+def hdlc_push(source: int, *values: tuple[str, axdr.Data]) -> bytes:
+    """Return a push in a UI frame from an address."""
+    llc = bytes.fromhex("e6e700")
+    return Frame(b"\xcf", bytes([source]), Kind.UI | 0x10, llc + notification(*values)).to_octets()
+
+
+def bus_meter(bench, meter: str, **settings) -> PushMeter:
+    config = MeterConfig(id=meter, line="push", template="push", **settings)
+    state = MeterState(meter, ScheduleConfig(), bench.now)
+    return PushMeter(config, templates.load("push"), MeterKeys(), state)
+
+
+@pytest.mark.parametrize(
+    ("serial", "owners"),
+    [(None, ["METER1"]), (b"METER1", ["METER1"]), (b"METER2", ["METER2"]), (b"12642999", [])],
+)
+async def test_an_address_says_whose_a_push_is_only_where_the_push_does_not(bench, serial, owners):
+    """An exchanged meter pushes from the address of the one before, under a name of its own."""
+    gathering = Gathering(bench.held, window_s=0)
+    meters = [bus_meter(bench, "METER1", source_address=0x21), bus_meter(bench, "METER2")]
+    listener = PushPort("push", NoEar(), meters, gathering, bench.held, bench.now)
+    named = [] if serial is None else [("0.0.96.1.0.255", axdr.octet_string(serial))]
+    push = hdlc_push(0x21, *named, ("1.0.1.8.0.255", axdr.double_long_unsigned(7)))
+    running = asyncio.create_task(gathering.run())
+    await listener.new_sink()(push)
+    running.cancel()
+    assert [meter for meter, _ in stored(bench)] == owners
+    assert ["12642999" in reason for reason in listener.dropped] == [True] * (not owners)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"source_address": 0x21}, {"source_address": 0x21}),
+        ({"logical_device_name": "KFM1"}, {"logical_device_name": "KFM1"}),
+        ({"logical_device_name": "KFM1"}, {"identities": ("KFM1",)}),
+        ({"system_title": "4b464d1020011269"}, {"system_title": "4b464d1020011269"}),
+    ],
+)
+def test_two_meters_of_a_line_are_not_known_by_the_same(bench, first, second):
+    meters = [bus_meter(bench, "METER1", **first), bus_meter(bench, "METER2", **second)]
+    with pytest.raises(ConfigError, match="meters METER1 and METER2"):
+        PushPort("push", NoEar(), meters, Gathering(bench.held), bench.held, bench.now)
