@@ -192,6 +192,25 @@ def test_every_file_that_is_named_is_there(name: str) -> None:
     assert {each for each in named if not (ROOT / each).exists()} == set()
 
 
+@pytest.mark.parametrize("name", [*DOCUMENTS, *SCRIPTS])
+def test_what_pip_is_to_install_from_a_folder_is_this_repository(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for folder, extras in re.findall(r"pipx? install [^`#\n]*'(\.[\w/]*)\[([\w,]+)\]'", text):
+        assert (ROOT / folder / "pyproject.toml").is_file(), folder
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("name", ["docs/operating-a-gateway.md", "deploy/README.md"])
+def test_the_account_of_an_agent_opens_serial_ports_outside_of_its_unit_too(name: str) -> None:
+    """`discover` and `commission` are run by `sudo -u hesper`, which has the account's groups."""
+    unit = (ROOT / "deploy" / "hesper-gateway.service").read_text(encoding="utf-8")
+    given = re.findall(r"^SupplementaryGroups=(.+)$", unit, re.MULTILINE)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    (groups,) = re.findall(r"useradd (?:[^#\n]|\\\n)*--groups ([\w,-]+) hesper\b", text)
+    assert set(given) <= set(groups.split(","))
+
+
 def test_every_alert_rule_leads_to_its_page() -> None:
     known = anchors(page("troubleshooting.md"))
     text = page("troubleshooting.md")
