@@ -126,10 +126,12 @@ def test_while_the_agent_runs_nothing_is_sent(table):
 
 
 def test_another_meter_at_the_address_fails_at_its_name(table):
-    table.write(logical_device_name="XXX0000000000000")
+    meter = table.meters["tcp"]
+    answers, meter["logical_device_name"] = meter["logical_device_name"], "XXX0000000000000"
+    table.write()
     code, steps = table.commission("tcp")
     assert (code, steps["logical device name"]["outcome"]) == (1, "fail")
-    assert table.meters["tcp"]["logical_device_name"] in steps["logical device name"]["found"]
+    assert answers in steps["logical device name"]["found"]
     assert outcomes(steps)["relay state"] == "not checked"
 
 
