@@ -44,7 +44,7 @@ def write(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write attributes of one meter.
+    """Write attributes of one meter; what may cut a home off or lock us out needs --yes.
 
     VALUE: `now`, a number, true, null or "text" take the attribute's own type
     where that is known. Otherwise TYPE:VALUE (double-long-unsigned:5,

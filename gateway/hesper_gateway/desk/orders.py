@@ -10,36 +10,12 @@ from hesper_dlms.axdr import Data
 from hesper_dlms.classes import registry
 from hesper_dlms.errors import LocalError
 
+from hesper_gateway.desk.dangers import of_method, of_write
 from hesper_gateway.desk.values import HOW, TYPES, bare_value, parse_value
 
 _EQUALS = "="
 _EXAMPLE = "8:0.0.1.0.0.255:2=now"
 _TYPED = re.compile(rf"\s*({'|'.join(map(re.escape, (*TYPES, 'null', 'axdr')))})\s*[:(]")
-
-_WRITES = {
-    12: "the secret of the association",
-    15: "the secret or the objects of the association",
-    64: "the security policy and keys",
-    70: "when the supply is cut",
-    71: "when the supply is limited",
-}
-_METHODS: dict[tuple[int, int | None], str] = {
-    (1, None): "an unknown method",
-    (3, 1): "the register is set to zero",
-    (4, 1): "the register is set to zero",
-    (5, None): "the demand register is reset or its period ended",
-    (7, 1): "all rows of the profile are deleted",
-    (9, 1): "a script runs",
-    (12, None): "the association changes",
-    (15, 2): "the secret of the association changes",
-    (15, None): "the association changes",
-    (18, None): "the firmware changes",
-    (64, None): "keys or the security policy change",
-    (70, 1): "the supply is cut",
-    (70, 2): "the supply is switched on",
-    (72, None): "a meter behind this one changes",
-}
-_HARMLESS = {(15, 1)}
 
 
 class Write(NamedTuple):
@@ -51,7 +27,7 @@ class Write(NamedTuple):
     @property
     def danger(self) -> str | None:
         """What it may do that should not happen by mistake."""
-        return _WRITES.get(self.attribute.class_id)
+        return of_write(self.attribute)
 
 
 class Invocation(NamedTuple):
@@ -63,10 +39,7 @@ class Invocation(NamedTuple):
     @property
     def danger(self) -> str | None:
         """What it does that should not happen by mistake."""
-        key = self.method.class_id, self.method.method_id
-        if key in _HARMLESS:
-            return None
-        return _METHODS.get(key) or _METHODS.get((key[0], None))
+        return of_method(self.method)
 
 
 def parse_write(text: str, type_name: str | None) -> Write:

@@ -132,6 +132,11 @@ def test_invocations() -> None:
         "15:0.0.40.0.0.255:2=octet-string:00",
         "7:1.0.99.1.0.255:1",
         "9:0.0.10.0.106.255:1=long-unsigned:1",
+        "10:0.0.12.0.0.255:1=array()",
+        "20:0.0.13.0.0.255:1",
+        "68:0.0.96.3.20.255:1=bit-string:1",
+        "70:0.0.96.3.10.255:3",
+        "112:0.0.19.10.0.255:3=integer:0",
     ],
 )
 def test_dangerous_methods(text: str) -> None:
@@ -139,8 +144,31 @@ def test_dangerous_methods(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["70:0.0.96.3.10.255:4=enum:1", "15:0.0.40.0.0.255:7=octet-string:00"]
+    "text",
+    [
+        "70:0.0.96.3.10.255:4=enum:1",
+        "15:0.0.40.0.0.255:7=octet-string:00",
+        "single_action_schedule:0.0.15.0.1.255:execution_time=array()",
+        "9:0.0.10.0.106.255:2=array()",
+        "10:0.0.12.0.0.255:2=array()",
+        "20:0.0.13.0.0.255:9=array()",
+        "21:0.0.16.1.0.255:4=array()",
+        "68:0.0.96.3.20.255:2=array()",
+        "7:1.0.99.1.0.255:4=900",
+        "23:0.0.22.0.0.255:9=unsigned:17",
+        "ipv4_setup:0.0.25.1.0.255:ip_address=double-long-unsigned:1",
+        "45:0.0.25.4.0.255:2=octet-string:00",
+        "112:0.0.19.10.0.255:2=double-long:0",
+        "3:1.0.1.8.0.255:-5=double-long-unsigned:0",
+    ],
 )
 def test_dangerous_writes(text: str) -> None:
     assert parse_write(text, None).danger
-    assert parse_write("8:0.0.1.0.0.255:2=now", None).danger is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["8:0.0.1.0.0.255:2=now", "1:0.0.96.50.1.255:2=unsigned:7", "7:1.0.99.1.0.255:2=array()"],
+)
+def test_writes_that_need_no_second_thought(text: str) -> None:
+    assert parse_write(text, None).danger is None
