@@ -81,6 +81,12 @@ def _check_way(connection: Connection) -> None:
         raise LocalError("mode E signs on at an optical head: --serial PORT")
     if connection.udp and (connection.serial is not None or connection.over_hdlc):
         raise LocalError("the wrapper alone goes over UDP: --udp with --host and without --link")
+    hdlc_address = (connection.physical, connection.address_octets)
+    if hdlc_address != (None, None) and not connection.over_hdlc:
+        raise LocalError(
+            "--physical and --address-octets are of an HDLC address: say --link hdlc, or tell the "
+            "meters behind one address apart by --server"
+        )
     if not _FRAMING.fullmatch(connection.framing):
         raise LocalError(f"{connection.framing!r} is no framing such as 8N1 or 7E1")
     if len(hex_octets(connection.system_title, "the system title")) != SYSTEM_TITLE_OCTETS:

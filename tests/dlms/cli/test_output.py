@@ -33,6 +33,17 @@ def test_rows_that_end_before_they_begin_are_not_asked_for(run: Run, chosen: lis
     assert "ends before" in done.stderr
 
 
+@pytest.mark.parametrize("given", [["--physical", "17"], ["--udp", "--address-octets", "2"]])
+def test_an_hdlc_address_that_would_reach_another_meter_is_not_ignored(
+    run: Run, given: list[str]
+) -> None:
+    """Behind one address of the wrapper, every physical address would be the meter of wPort 1."""
+    done = run("read", "--host", "127.0.0.1", "--port", "1", *given, "1:0.0.42.0.0.255:2")
+    assert done.returncode == 2
+    assert "--link hdlc" in done.stderr
+    assert "--server" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["read", "profile", "objects", "write", "invoke"])
 def test_no_name_of_an_option_is_cut_at_80_columns(run: Run, command: str) -> None:
     shown = run(command, "--help", COLUMNS="80").stdout
