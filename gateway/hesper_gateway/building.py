@@ -35,6 +35,7 @@ from hesper_gateway.schedule import Plan, Round, Stop, offset_s
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.sessions.settings import check_line, schedule_for
+from hesper_gateway.templates.addresses import check_apart
 from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.visit import Visitor
 
@@ -118,6 +119,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
         for meter in config.meters
         if meter.id in lines.by_meter
     }
+    check_apart(config, {name: session.template for name, session in sessions.items()})
     rounds, round_of = [], {}
     for name, (_, meters) in lines.polled.items():
         stops = [_stop(config, core, sessions[meter], states[meter]) for meter in meters]

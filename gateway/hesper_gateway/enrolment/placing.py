@@ -12,6 +12,7 @@ from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.enrolment.device import STAGE, Device
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.secrets_files import put
+from hesper_gateway.templates.addresses import check_apart
 
 _FILES = "files"
 
@@ -60,9 +61,11 @@ def check(stage: Path, token: Token, device: Device, answer: Answer) -> None:
         if made_here is not None and not made_here.is_relative_to(files):
             raise ConfigError(f"{made_here}: key and password must lie beside {CONFIGURATION}")
     fitting_certificate(settings, device, answer)
+    kinds = {}
     for meter in settings.meters:
         meter_keys.load(meter.keys_file)
-        templates.load_own(settings.templates, meter.template)
+        kinds[meter.id] = templates.load_own(settings.templates, meter.template)
+    check_apart(settings, kinds)
 
 
 def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets) -> GatewayConfig:

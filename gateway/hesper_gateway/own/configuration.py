@@ -22,6 +22,7 @@ from hesper_gateway.own.trial import ConfigurationFile, Trial, digest_of
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions.relay import Permit
 from hesper_gateway.sessions.settings import check_line
+from hesper_gateway.templates.addresses import check_apart
 
 
 class Configurator:
@@ -122,10 +123,12 @@ def check_files(config: GatewayConfig) -> None:
         ConfigError: the gateway's key, a meter's keys file or template, or one that does not fit.
     """
     load_signer(config.keys.signing)
+    kinds = {}
     for meter in config.meters:
         meter_keys.load(meter.keys_file)
-        template = templates.load_own(config.templates, meter.template)
+        template = kinds[meter.id] = templates.load_own(config.templates, meter.template)
         check_line(meter, template, config.line(meter.line))
+    check_apart(config, kinds)
 
 
 def _wanted(command: Command) -> str:

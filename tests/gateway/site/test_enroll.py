@@ -43,12 +43,15 @@ name = "a"
 kind = "tcp"
 host = "127.0.0.1"
 port = 4059
+"""
+METER = """\
 [[meters]]
 id = "M1"
 line = "a"
 template = "own"
 keys_file = "meters/M1.json"
 """
+TOML += METER
 
 
 class HeadEnd:
@@ -255,6 +258,7 @@ def test_an_answer_that_was_given_to_another_device_is_not_taken(
         ('"broker.password"', '"/tmp/broker.password"', "beside"),
         ('template = "own"', 'template = "unknown"', "unknown"),
         ("meters/M1.json", "meters/M2.json", "M2.json"),
+        (METER, METER + METER.replace('"M1"', '"M2"'), "meters M1 and M2"),
     ],
 )
 def test_what_the_agent_would_not_start_with_is_not_put_in_place(
