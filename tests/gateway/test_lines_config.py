@@ -86,7 +86,7 @@ def test_a_pin_among_a_modems_commands_is_refused_and_not_repeated(tmp_path, com
         f"[[modems]]\nname = 'm'\npath = '/dev/ttyS0'\ncommands = ['AT&F', '{command}']\n"
     )
     with pytest.raises(
-        ConfigError, match=r"modems\.0\.commands\.1: a PIN comes in pin_file"
+        ConfigError, match=r"\[\[modems\]\] m: commands\.1: a PIN comes in pin_file"
     ) as found:
         load(path)
     assert "4711" not in str(found.value)
@@ -129,3 +129,35 @@ def test_one_meter_that_is_read_is_not_configured_as_two(other):
 
 def test_a_meter_that_is_read_may_push_beside_that():
     assert len(two_meters("lan", "push").meters) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ('[[lines]]\nname = "wan"\nkind = "tcp"\nhost = "h"', "[[lines]] wan: port: is missing"),
+        ('[[lines]]\nname = "wan"', "[[lines]] wan: kind is missing"),
+        ('[[lines]]\nname = "wan"\nkind = "tpc"', "[[lines]] wan: kind 'tpc' is none of 'tcp', 's"),
+        ("[[lines]]\nport = 4059", "[[lines]] number 2: kind is missing"),
+        (
+            '[[meters]]\nid = "M1"\nline = "lan"\ntemplate = "t"\nkeyfile = "k.json"',
+            "[[meters]] M1: keyfile: there is no such setting",
+        ),
+        ('[[meters]]\nline = "lan"\ntemplate = "t"', "[[meters]] number 1: id: is missing"),
+        ('[brokr]\nhost = "h"', "gateway.toml: brokr: there is no such setting"),
+        ("[schedule]\nsnapshot_s = 0", "schedule.snapshot_s: Input should be greater than 0"),
+    ],
+)
+def test_a_mistake_is_told_by_the_name_that_stands_in_the_file(tmp_path, wrong, said):
+    path = tmp_path / "gateway.toml"
+    lan = '[[lines]]\nname = "lan"\nkind = "tcp"\nhost = "h"\nport = 4059\n'
+    path.write_text(f'gateway = "g"\n[broker]\nhost = "h"\n{lan}{wrong}\n')
+    with pytest.raises(ConfigError) as refused:
+        load(path)
+    assert said in str(refused.value)
+
+
+def test_tables_that_are_none_are_told_too(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('gateway = "g"\nlines = 7\nmeters = [8]\n[broker]\nhost = "h"\n')
+    with pytest.raises(ConfigError, match=r"lines: .*\n.*\[\[meters\]\] number 1: "):
+        load(path)

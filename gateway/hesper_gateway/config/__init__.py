@@ -4,8 +4,9 @@ The file is a border, so it is checked here once and completely; what leaves thi
 frozen. File names are relative to the folder of gateway.toml.
 """
 
+from hesper_gateway.config.complaints import complaint
 from hesper_gateway.config.fields import Record
-from hesper_gateway.config.gateway import GatewayConfig, complaint, load
+from hesper_gateway.config.gateway import GatewayConfig, load
 from hesper_gateway.config.lines import (
     CsdLine,
     DialInLine,

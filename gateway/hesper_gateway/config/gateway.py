@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import ValidationError, model_validator
 
+from hesper_gateway.config.complaints import complaint
 from hesper_gateway.config.fields import GatewayId, Record, RelativePath
 from hesper_gateway.config.lines import CsdLine, DialInLine, LineConfig, ModemConfig
 from hesper_gateway.config.meters import (
@@ -133,13 +134,4 @@ def load(path: Path, folder: Path | None = None) -> GatewayConfig:
     try:
         return GatewayConfig.model_validate(document, context=context)
     except ValidationError as error:
-        raise ConfigError(complaint(str(path), error)) from error
-
-
-def complaint(source: str, error: ValidationError) -> str:
-    """Return one line per misfit, each with its place in the file."""
-    lines = []
-    for item in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in item["loc"]) or "file"
-        lines.append(f"{source}: {place}: {item['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
+        raise ConfigError(complaint(str(path), error, document)) from error
