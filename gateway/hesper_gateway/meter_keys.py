@@ -58,18 +58,24 @@ def load(path: Path | None) -> MeterKeys:
         return MeterKeys()
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        document = json.loads(path.read_text(encoding="utf-8"))
+        # An editor of Windows begins its files with a mark.
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"{path}: not JSON: {error.msg} ({where})") from None
+    except ValueError:
+        raise ConfigError(f"{path}: not JSON: no text in UTF-8") from None
     if mode & 0o077:
         raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected one JSON object")
-    unknown = sorted(set(document) - {*_OCTETS, "password", _PENDING})
+    allowed = {*_OCTETS, "password", _PENDING}
+    unknown = sorted(set(document) - allowed)
     if unknown:
-        raise ConfigError(f"{path}: unknown key {unknown[0]!r}")
+        there = ", ".join(sorted(allowed))
+        raise ConfigError(f"{path}: unknown key {unknown[0]!r}; there are: {there}")
     password = document.get("password")
     if not isinstance(password, str | None):
         raise ConfigError(f"{path}: password must be text")

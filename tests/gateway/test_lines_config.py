@@ -44,7 +44,9 @@ def test_keys_are_read_and_never_shown(tmp_path):
         ('{"mater_key": null}', 0o600, "unknown key 'mater_key'"),
         ('{"password": 5}', 0o600, "password must be text"),
         ("[]", 0o600, "expected one JSON object"),
-        ("{", 0o600, "not JSON"),
+        ('{"mater_key": null}', 0o600, "there are: authentication_key, encryption_key, master_key"),
+        (f'{{"encryption_key": "{KEY}",\n', 0o600, "not JSON: "),
+        (f'{{"encryption_key": "{KEY}",\n', 0o600, "(line 2, column 1)"),
     ],
 )
 def test_a_keys_file_that_does_not_fit_is_refused(tmp_path, text, mode, says):
@@ -52,6 +54,21 @@ def test_a_keys_file_that_does_not_fit_is_refused(tmp_path, text, mode, says):
         meter_keys.load(keys_file(tmp_path, text, mode))
     assert says in str(failure.value)
     assert KEY not in str(failure.value)
+
+
+def test_a_mark_at_the_beginning_is_no_mistake_as_for_hesper_dlms(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_bytes(b'\xef\xbb\xbf{"password": "secret"}')
+    path.chmod(0o600)
+    assert meter_keys.load(path).password == b"secret"
+
+
+def test_octets_that_are_no_text_are_no_json(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_bytes(b"\xff\xfe{")
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="no text in UTF-8"):
+        meter_keys.load(path)
 
 
 def test_an_absent_keys_file_is_named(tmp_path):
