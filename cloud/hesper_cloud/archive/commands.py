@@ -1,6 +1,6 @@
 """``hesper-cloud archive``: what has left the store, whether it is sound, and how it comes back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ def list_(first: Day, last: Day, config: Config = DEFAULT) -> None:
     """Lists the parts of days: day, file, readings, revisions among them, octets."""
     settings = Settings.load(config)
     with _parts(settings, first, last) as parts:
-        for part in parts:
+        for part in _or_nothing(parts, first, last):
             row = (part.name, part.readings, part.revisions, part.octets)
             typer.echo("\t".join((_text(part.day), *map(str, row))))
 
@@ -44,7 +44,7 @@ def check(first: Day, last: Day, config: Config = DEFAULT) -> None:
     settings, differing = Settings.load(config), 0
     names = _names(settings)
     with _parts(settings, first, last) as parts:
-        for part in parts:
+        for part in _or_nothing(parts, first, last):
             try:
                 _proven(settings, part)
             except _DAMAGED as error:
@@ -112,7 +112,7 @@ def unpack(
     with _parts(settings, first, last) as found:
         parts = list(found)
     if not parts:
-        _give_up(f"nothing is archived of {first:%F} to {last:%F}")
+        _give_up(_nothing(first, last))
     try:
         for part in parts:
             _proven(settings, part)
@@ -145,6 +145,18 @@ def _parts(settings: Settings, first: datetime, last: datetime) -> Iterator[Iter
 def _of_days(registry: Engine, days: range) -> Iterator[ArchivedPart]:
     for day in days:
         yield from parts_of(registry, day)
+
+
+def _or_nothing(
+    parts: Iterable[ArchivedPart], first: datetime, last: datetime
+) -> Iterator[ArchivedPart]:
+    """Yields parts; says so where there are none."""
+    is_empty = True
+    for part in parts:
+        is_empty = False
+        yield part
+    if is_empty:
+        typer.echo(_nothing(first, last), err=True)
 
 
 def _proven(settings: Settings, part: ArchivedPart) -> None:
@@ -190,6 +202,10 @@ def _days(first: datetime, last: datetime) -> range:
 
 def _number(day: datetime) -> int:
     return day_of(day.replace(tzinfo=UTC))
+
+
+def _nothing(first: datetime, last: datetime) -> str:
+    return f"nothing is archived of {first:%F} to {last:%F}"
 
 
 def _text(day: int) -> str:

@@ -313,6 +313,10 @@ def test_the_archive_is_listed_checked_and_unpacked(site: Site, tmp_path: Path) 
     assert first.split("\t")[:4] == ["2026-03-01", "day=2026-03-01/readings-0.parquet", "24", "0"]
     assert second.split("\t")[2] == "6"
     assert tell(site.config, "archive", "check", *span).returncode == 0
+    for what in ("list", "check"):
+        told = tell(site.config, "archive", what, "2026-05-01", "2026-05-31")
+        assert (told.returncode, told.stdout) == (0, "")
+        assert told.stderr.strip() == "nothing is archived of 2026-05-01 to 2026-05-31"
     into = tmp_path / "march.duckdb"
     assert "30 readings in" in tell(site.config, "archive", "unpack", *span, into).stdout
     unpacked = DuckDbStore(into)
