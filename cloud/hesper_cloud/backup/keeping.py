@@ -19,7 +19,7 @@ from hesper_cloud.backup.making import make
 from hesper_cloud.backup.manifest import NAME as MANIFEST
 from hesper_cloud.backup.manifest import BackupError, Manifest, files_of
 from hesper_cloud.backup.restoring import restore
-from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.engines import batched, reading, writing
 from hesper_cloud.db.registry import Backup
 from hesper_cloud.rules.alerts import Alerts, Subject
 from hesper_cloud.settings import DatabaseSettings, Settings, StoreSettings
@@ -31,6 +31,7 @@ GONE = Subject("backup-gone")
 RESTORED = "restored"
 _TRY_AGAIN = timedelta(minutes=15)
 _SCRATCH = "rehearsal-"
+_FAILURES_KEPT = 100
 _ROOM = 4  # tables unpack to more than their copies; what was restored is then compared
 
 
@@ -62,6 +63,7 @@ class BackupKeeping:
             self._make(ask(self._registry, wanted.folder, self._clock()), wanted.folder)
         self._rehearse(timedelta(hours=wanted.rehearse_every_hours))
         self._let_go(wanted.folder, wanted.keep)
+        self._forget_failures()
         self._judge_age(timedelta(hours=wanted.alarm_after_hours))
 
     def _asked(self) -> list[tuple[int, str]]:
@@ -143,6 +145,15 @@ class BackupKeeping:
         if old:
             with writing(self._registry) as session:
                 session.execute(delete(Backup).where(Backup.id.in_([row.id for row in old])))
+
+    def _forget_failures(self) -> None:
+        """Forgets tries that failed but for the newest, and the first: since then there is none."""
+        failed = select(Backup.id).where(Backup.state == "failed").order_by(Backup.id.desc())
+        with reading(self._registry) as session:
+            old = session.scalars(failed.offset(_FAILURES_KEPT)).all()[:-1]
+        for some in batched(old):
+            with writing(self._registry) as session:
+                session.execute(delete(Backup).where(Backup.id.in_(some)))
 
     def _judge_age(self, limit: timedelta) -> None:
         now = self._clock()

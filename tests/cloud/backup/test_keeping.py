@@ -98,6 +98,23 @@ def test_a_clock_that_began_long_ago_lets_no_new_backup_go(kept: Kept) -> None:
     assert [row.made_at for row in kept.rows()] == made
 
 
+def test_tries_that_fail_for_months_do_not_pile_up(kept: Kept) -> None:
+    kept.folder.write_text("in the way")
+    for _ in range(110):
+        kept.turn(1)
+    rows = kept.rows()
+    assert len(rows) == 101
+    assert f"There is no backup since {rows[0].made_at:%F %T} UTC" in alert_of(kept, "backup-age")
+    kept.folder.unlink()
+    kept.turn(1)
+    assert "backup-age" not in kept.alarms()
+
+
+def alert_of(kept: Kept, rule: str) -> str:
+    with reading(kept.registry) as session:
+        return session.scalars(select(Alert.text).where(Alert.rule == rule)).one()
+
+
 def test_an_old_backup_is_alarmed_and_a_new_one_clears_it(kept: Kept) -> None:
     kept.turn()
     shutil.move(kept.folder, kept.folder.with_name("away"))
