@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from hesper_cloud.assets import history
 from hesper_cloud.assets.history import By
 from hesper_cloud.assets.kinds import METER
-from hesper_cloud.db.engines import writing
+from hesper_cloud.db.engines import batched, writing
 from hesper_cloud.db.registry import Area, Gateway, Meter
 from hesper_cloud.provision import Databases, ProvisioningError, operator, protect_meters
 
+_AT_ONCE = 500
 _NAMES = frozenset({"id", "gateway"})
 _IN_SERVICE = {"state": "commissioned", "life": "commissioned", "deleted_at": None}
 
@@ -51,7 +52,8 @@ def read_papers(path: Path) -> list[MeterPaper]:
 def commission(databases: Databases, papers: Sequence[MeterPaper]) -> int:
     """Enters or corrects meters and marks them commissioned; returns how many. Safe to repeat.
 
-    Life support goes on the authority's own list first, from which this never takes it away.
+    Life support goes on the authority's own list first, from which this never takes it away. Meters
+    are entered some hundred at a time: a head end that runs stores events in between.
 
     Raises:
         ProvisioningError: a serial number or gateway name is not one, or two papers of a meter do
@@ -79,15 +81,22 @@ def commission(databases: Databases, papers: Sequence[MeterPaper]) -> int:
         named = {paper.area for paper in papers if paper.area}
         for area in named - set(session.scalars(select(Area.name))):
             session.add(Area(name=area))
-        session.flush()
-        by = By(operator(), now)
-        for paper in papers:
-            meter = session.get(Meter, paper.id)
-            if meter is None:
-                meter = Meter(id=paper.id, first_seen_at=now)
-                session.add(meter)
-            _enter(session, meter, paper, by)
+    by = By(operator(), now)
+    for some in batched(list(first.values()), _AT_ONCE):
+        with writing(databases.registry) as session:
+            _enter_all(session, some, by)
     return len(papers)
+
+
+def _enter_all(session: Session, papers: Sequence[MeterPaper], by: By) -> None:
+    query = select(Meter).where(Meter.id.in_([paper.id for paper in papers]))
+    known = {meter.id: meter for meter in session.scalars(query)}
+    for paper in papers:
+        meter = known.get(paper.id)
+        if meter is None:
+            meter = Meter(id=paper.id, first_seen_at=by.at)
+            session.add(meter)
+        _enter(session, meter, paper, by)
 
 
 def _enter(session: Session, meter: Meter, paper: MeterPaper, by: By) -> None:
