@@ -1,5 +1,7 @@
 """Sealed days of the embedded store: files and table are one, late data, damage, crashes."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -228,6 +230,26 @@ def test_what_is_left_of_a_meter_of_which_days_are_erased_is_known_after_a_resta
     }
     assert latest == {("M0", D0 + 2 * DAY - PERIOD), ("odd", D0 + DAY - PERIOD)}
     again.close()
+
+
+def test_days_beyond_the_retention_go_where_the_disk_has_no_room_to_seal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping = Retention(seal_rows=1, raw_days=3, turn_s=600)
+    store = DuckDbStore(tmp_path / "readings.duckdb", keeping)
+    put(store, block(range(2)))
+    store.maintain(D0 + 3 * DAY)
+    put(store, block(range(2, 4)), sequence=2, at=D0 + 3 * DAY)
+    assert len(files(tmp_path)) == 2
+
+    def is_full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Rewriting, "rewrite", is_full)
+    with pytest.raises(StoreUnavailable):
+        store.maintain(D0 + 5 * DAY)
+    assert files(tmp_path) == []
+    store.close()
 
 
 def test_days_beyond_the_retention_go_by_themselves(tmp_path: Path) -> None:

@@ -60,12 +60,13 @@ class Sealing:
         with self._turn:
             try:
                 self._check_some(now, deadline)
+                if self._let_go_day != now // DAY_S:  # first: what follows needs room on the disk
+                    self._let_go(now)
+                    self._let_go_day = now // DAY_S
+                    self._file.folder.remove_superseded()
                 self._seal(now, deadline)
                 self._merge_months(now, deadline)
                 duckdb_summing.keep(self._file, deadline)
-                if self._let_go_day != now // DAY_S:
-                    self._let_go(now)
-                    self._let_go_day = now // DAY_S
             except Damaged as damage:
                 self._file.set_aside(damage)
             except (duckdb.Error, OSError) as error:
