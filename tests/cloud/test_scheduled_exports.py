@@ -103,3 +103,34 @@ def test_a_run_that_was_cut_off_is_made_again(scheduled: Scheduled) -> None:
     assert scheduled.turn() == [("01", "done", 2)]
     (run,) = runs(scheduled.registry, 10)
     assert run.reason is None
+
+
+def test_windows_of_a_clock_that_was_ahead_are_exported_again_in_their_time(
+    scheduled: Scheduled,
+) -> None:
+    year = timedelta(days=365)
+    assert scheduled.turn() == [("01", "done", 1)]
+    scheduled.clock.now += year
+    assert scheduled.turn()[1:] == [("02", "done", 1)]
+    assert scheduled.turn(minutes=1)[2:] == [("03", "done", 1)]
+    scheduled.clock.now -= year
+    assert scheduled.turn() == [("01", "done", 1)]
+    assert scheduled.turn(days=1)[1:] == [("02", "done", 1)]
+
+
+def test_a_clock_that_is_behind_forgets_no_window(scheduled: Scheduled) -> None:
+    scheduled.turn()
+    assert scheduled.turn(days=-3650) == [("01", "done", 1)]
+
+
+def test_a_window_that_failed_while_the_clock_was_ahead_waits_no_year(scheduled: Scheduled) -> None:
+    scheduled.target.write_text("in the way")
+    scheduled.clock.now += timedelta(days=365)
+    wrong = scheduled.turn()
+    assert [state for _, state, _ in wrong] == ["failed"]
+    with writing(scheduled.registry) as session:
+        run = session.scalars(select(ExportRun)).one()
+        run.from_at, run.to_at = START - timedelta(days=2), START - timedelta(days=1)
+    scheduled.target.unlink()
+    scheduled.clock.now = START
+    assert [state for _, state, _ in scheduled.turn()] == ["done"]

@@ -4,13 +4,15 @@ Windows are aligned to the epoch and follow each other without a hole: the next 
 last one ended, also when the head end was down in between. A window is exported some hours after
 its end, when late readings have come; what comes later still is in the change feed. A window that
 fails holds the next one up for some tries; after them it is left behind, tried again when no other
-is due, at the latest a day after, and alarmed until it is out.
+is due, at the latest a day after, and alarmed until it is out. What a clock that was ahead exported
+before its time is forgotten once the clock is right, and exported again when it is due.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.db.archive import archived_before
 from hesper_cloud.db.engines import reading, writing
@@ -52,8 +54,10 @@ class ScheduledExports:
     def _due(self, wanted: ScheduledExport) -> int | None:
         """Returns the row of a run that is to be made now: new, tried again, or left behind."""
         now, every = self._clock(), timedelta(hours=wanted.every_hours)
+        delay = timedelta(hours=wanted.delay_hours)
         query = select(ExportRun).where(ExportRun.name == wanted.name).order_by(ExportRun.to_at)
         with writing(self._engine) as session:
+            _forget_early(session, wanted.name, now, now - delay)
             for cut_off in session.scalars(query.where(ExportRun.state == "running")):
                 cut_off.state, cut_off.reason = "failed", "the head end was stopped"
                 cut_off.next_try_at = now
@@ -62,7 +66,7 @@ class ScheduledExports:
             if last is not None and last.state == "failed" and last.tries < wanted.tries:
                 return last.id if _may_be_tried(last, now) else None
             start = last.to_at if last else _first_start(now, wanted, every)
-            if now < start + every + timedelta(hours=wanted.delay_hours):
+            if now < start + every + delay:
                 failed = session.scalars(query.where(ExportRun.state == "failed"))
                 return next((run.id for run in failed if _may_be_tried(run, now)), None)
             run = ExportRun(name=wanted.name, from_at=start, to_at=start + every, tries=0)
@@ -134,8 +138,21 @@ def runs(engine: Engine, limit: int) -> list[ExportRun]:
         return list(session.scalars(query))
 
 
+def _forget_early(session: Session, name: str, now: datetime, over: datetime) -> None:
+    """Forgets what was exported of windows that are not over by a clock that was ahead.
+
+    A clock before which no run began is behind: it forgets nothing, or windows would be left out.
+    """
+    ours = ExportRun.name == name
+    before = select(ExportRun.id).where(ours, ExportRun.started_at <= now).limit(1)
+    if session.scalar(before) is not None:
+        early = ExportRun.started_at > now, ExportRun.to_at > over
+        session.execute(delete(ExportRun).where(ours, *early))
+
+
 def _may_be_tried(run: ExportRun, now: datetime) -> bool:
-    return run.next_try_at is None or run.next_try_at <= now
+    """Says whether a run need not wait; not for a clock that was ahead."""
+    return run.next_try_at is None or run.next_try_at <= now or run.started_at > now
 
 
 def _first_start(now: datetime, wanted: ScheduledExport, every: timedelta) -> datetime:
