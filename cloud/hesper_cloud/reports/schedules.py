@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from hesper_cloud.aggregates.calendar import month_after
 from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.long_jobs import LongJob
+from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.db.reports import ReportSchedule
 from hesper_cloud.long_jobs.asking import Wish, ask
 from hesper_cloud.reports import making
@@ -73,6 +75,7 @@ class ScheduledReports:
     def turn(self) -> None:
         """Asks for one report of each schedule that is due; what was missed comes turn by turn."""
         now = self._clock()
+        self._take_back(now)
         due = select(ReportSchedule.id).where(
             ReportSchedule.enabled.is_(True), ReportSchedule.next_at <= now
         )
@@ -83,6 +86,24 @@ class ScheduledReports:
                 row = session.get(ReportSchedule, number)
                 if row is not None and row.enabled and row.next_at <= now:
                     self._ask(session, row, now)
+
+    def _take_back(self, now: datetime) -> None:
+        """Has schedules that a clock which was ahead moved on wait no longer than they should."""
+        ahead = (
+            select(ReportSchedule.id)
+            .join(LongJob, LongJob.id == ReportSchedule.last_job_id)
+            .where(LongJob.asked_at > now + CLOCK_TOLERANCE, ReportSchedule.made_at <= now)
+        )
+        with reading(self._registry) as session:
+            numbers = session.scalars(ahead).all()
+        for number in numbers:
+            with writing(self._registry) as session:
+                row = session.get(ReportSchedule, number)
+                if row is not None:
+                    due_at = next_at(
+                        cast("Every", row.every), row.at_minute, ZoneInfo(row.zone), now
+                    )
+                    row.next_at = min(row.next_at, due_at)
 
     def _ask(self, session: Session, row: ReportSchedule, now: datetime) -> None:
         """Asks for a report and moves the schedule on, in one transaction."""

@@ -235,3 +235,32 @@ def test_a_schedule_asks_once_for_each_period_also_for_those_it_slept_through(ho
         pass
     with reading(registry) as session:
         assert [each.area for each in session.scalars(select(Report))] == ["North", "North"]
+
+
+def test_a_schedule_that_a_clock_ahead_moved_on_goes_by_the_right_one_again(house: Any) -> None:
+    registry = house.shelves.registry
+    with writing(registry) as session:
+        session.add(
+            ReportSchedule(
+                name="weekly", kind="completeness", every="week", at_minute=360, zone="UTC",
+                area="North", enabled=True, next_at=at("2026-06-01T06:00Z"), made_by="ann",
+                made_at=at("2026-05-01T06:00Z"),
+            )
+        )  # fmt: skip
+    now = at("2026-08-01T00:00Z")
+    schedules = ScheduledReports(registry, lambda: now)
+    for _ in range(9):
+        schedules.turn()
+    now = at("2026-06-02T00:00Z")
+    schedules.turn()
+    with reading(registry) as session:
+        assert session.scalars(select(ReportSchedule)).one().next_at == at("2026-06-08T06:00Z")
+    now = at("2026-06-08T06:00Z")
+    schedules.turn()
+    with reading(registry) as session:
+        asked = [job.parameters["first"] for job in session.scalars(select(LongJob))]
+    assert asked[-1] == "2026-06-01"
+    now = at("2016-06-08T06:00Z")
+    schedules.turn()
+    with reading(registry) as session:
+        assert session.scalars(select(ReportSchedule)).one().next_at == at("2026-06-15T06:00Z")
