@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hesper_cloud.authority.backfill import check_rate
+from hesper_cloud.authority.facts import meter_facts
 from hesper_cloud.authority.policy import JOBS, BackfillLimits
+from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Backfill, Gap, Gateway, Meter
 from hesper_cloud.gaps import Backfills, GapLedger
@@ -392,3 +395,71 @@ def test_an_unanswered_backfill_expires_and_is_no_unknown_command(head_end: Any)
     head_end.clock.advance(BackfillLimits().expiry_s + 31)
     head_end.authority.turn()
     assert [command.state for command in head_end.commands()] == ["expired"]
+
+
+MONTH_S, YEAR_S = 30 * 86_400, 365 * 86_400
+
+
+def test_a_try_that_failed_while_the_clock_was_ahead_is_made_again_when_it_is_right(
+    field: Field,
+) -> None:
+    with_a_gap(field)
+    field.turn(MONTH_S)
+    assert field.gaps()[0].state == "open"
+    field.turn(-MONTH_S)
+    assert [(backfill.meter, backfill.state) for backfill in field.asked()] == [
+        (METER, "failed"),
+        (METER, "sent"),
+    ]
+
+
+def test_what_was_read_while_the_clock_was_ahead_is_settled_when_it_is_right(field: Field) -> None:
+    with_a_gap(field)
+    field.clock.advance(YEAR_S)
+    field.answer(3)
+    field.head_end.authority.turn()
+    field.backfills.turn()
+    assert field.asked()[0].state == "read"
+    field.clock.advance(-YEAR_S)
+    field.capture(2, 3, 4)
+    field.turn(31)
+    assert field.asked()[0].state == "done"
+    assert field.states()[0] == (2, 4, "closed")
+
+
+def test_what_a_clock_that_was_ahead_gave_up_is_asked_for_when_it_is_right(field: Field) -> None:
+    field.clock.advance(6 * P)
+    field.capture(0, 1, 5)
+    state_of_the_gateway(field, "offline")
+    field.turn(10)
+    field.turn(YEAR_S)
+    assert field.states()[0] == (2, 4, "given_up")
+    state_of_the_gateway(field, "online")
+    field.turn(-YEAR_S)
+    assert field.states() == [(2, 4, "requested")]
+
+
+def test_what_was_asked_for_by_a_clock_that_was_ahead_counts_for_no_hour_since(
+    head_end: Any, tmp_path: Path
+) -> None:
+    field = Field(head_end, tmp_path, LIMITS.model_copy(update={"gateway_per_hour": 1}))
+    field.clock.advance(6 * P)
+    field.capture(0, 1, 5)
+    field.turn(10)
+    with writing(field.registry) as session:
+        session.scalars(select(Backfill)).one().asked_at += timedelta(days=365)
+    field.head_end.answer(field.command(), "failed", detail="timeout")
+    with writing(head_end.databases.authority) as session:
+        session.scalars(select(CommandRecord)).one().created_at += timedelta(days=365)
+        meter = meter_facts(field.registry, METER)
+        assert meter is not None
+        check_rate(session, BackfillLimits(meter_per_hour=1), meter, field.clock())
+    field.turn(1)
+    field.turn(101)
+    assert len(field.asked()) == 2
+    field.store.close()
+
+
+def state_of_the_gateway(field: Field, state: str) -> None:
+    with writing(field.registry) as session:
+        session.get_one(Gateway, GATEWAY).state = state

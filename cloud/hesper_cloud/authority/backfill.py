@@ -18,6 +18,7 @@ from hesper_cloud.authority.kinds import READ_PROFILE
 from hesper_cloud.authority.policy import JOBS, BackfillLimits
 from hesper_cloud.authority.rules import Denied
 from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.registry import CLOCK_TOLERANCE
 from hesper_cloud.worded import worded
 
 _HOUR = timedelta(hours=1)
@@ -47,7 +48,7 @@ def check_rate(session: Session, limits: BackfillLimits, meter: MeterFacts, now:
         Denied: a limit is reached; ask again later.
     """
     behind = CommandRecord.gateway == meter.gateway
-    lately = CommandRecord.created_at > now - _HOUR
+    lately = CommandRecord.created_at.between(now - _HOUR, now + CLOCK_TOLERANCE)
     pending = CommandRecord.state.in_(life.PENDING)
     checks = (
         (limits.gateway_in_flight, behind & pending, f"on their way to {meter.gateway}"),

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from hesper_cloud.authority.policy import JOBS
 from hesper_cloud.db.registry import Backfill, Gap, Gateway, Meter, Request
+from hesper_cloud.gaps.causes import REPORTS_NONE
 from hesper_cloud.job_settings import BackfillSettings
 
 ACTIVE = ("asked", "sent", "read")
@@ -27,6 +28,7 @@ class Asking:
     def __init__(self, settings: BackfillSettings) -> None:
         self._settings = settings
         self._longest = timedelta(days=settings.range_days)
+        self._longest_wait = timedelta(seconds=max(settings.after_s, settings.retry_longest_s))
 
     def ask(self, session: Session, now: datetime) -> None:
         """Asks for what may be asked now.
@@ -37,10 +39,11 @@ class Asking:
         active = session.scalars(select(Backfill).where(Backfill.state.in_(ACTIVE))).all()
         busy = Counter(backfill.gateway for backfill in active)
         busy_meters = {backfill.meter for backfill in active}
-        lately = Counter(_asked_since(session, now - _HOUR))
+        lately = Counter(_asked_lately(session, now))
         everyone = set(busy) | set(lately)
         full = {gateway for gateway in everyone if self._is_full(gateway, busy, lately)}
-        for meter, gaps in _by_meter(session, now, full):
+        is_due = self._may_be_tried(now)
+        for meter, gaps in _by_meter(session, is_due, full):
             gateway = str(meter.gateway_id)
             due = [gap for gap in gaps if self._is_due(gap, meter, now)]
             if not due or meter.id in busy_meters or self._is_full(gateway, busy, lately):
@@ -48,6 +51,12 @@ class Asking:
             session.add(self._backfill(session, meter, self._together(due), now))
             busy[gateway] += 1
             lately[gateway] += 1
+
+    def take_back(self, session: Session, now: datetime) -> None:
+        """Opens again what was given up for its age by a clock that was ahead."""
+        by_age = Gap.state == "given_up", Gap.closed_at > now, Gap.cause != REPORTS_NONE
+        again = {"state": "open", "closed_at": None, "reason": None}
+        session.execute(update(Gap).where(*by_age).values(again))
 
     def give_up_old(self, session: Session, now: datetime) -> None:
         """Gives up what could not be asked for longer than meters remember."""
@@ -69,7 +78,12 @@ class Asking:
             return False
         if gap.next_try_at is None:
             gap.next_try_at = now + timedelta(seconds=self._settings.after_s)
-        return gap.next_try_at <= now
+        return not now < gap.next_try_at <= now + self._longest_wait
+
+    def _may_be_tried(self, now: datetime) -> ColumnElement[bool]:
+        """Returns the condition that a gap waits no longer; not for a clock that was ahead."""
+        is_due = (Gap.next_try_at <= now) | (Gap.next_try_at > now + self._longest_wait)
+        return Gap.next_try_at.is_(None) | is_due
 
     def _together(self, due: list[Gap]) -> list[Gap]:
         chosen = due[:1]
@@ -114,14 +128,16 @@ class Asking:
         return backfill
 
 
-def _asked_since(session: Session, since: datetime) -> dict[str, int]:
-    query = select(Backfill.gateway, func.count()).where(Backfill.asked_at > since)
+def _asked_lately(session: Session, now: datetime) -> dict[str, int]:
+    """Returns how many were asked for within the hour; what lies ahead is of a wrong clock."""
+    in_the_hour = Backfill.asked_at > now - _HOUR, Backfill.asked_at <= now
+    query = select(Backfill.gateway, func.count()).where(*in_the_hour)
     rows = session.execute(query.group_by(Backfill.gateway)).all()
     return {row[0]: int(row[1]) for row in rows}
 
 
 def _by_meter(
-    session: Session, now: datetime, full: Collection[str]
+    session: Session, is_due: ColumnElement[bool], full: Collection[str]
 ) -> Iterator[tuple[Meter, Iterable[Gap]]]:
     """Yields commissioned meters behind gateways that are there, with their open gaps in order.
 
@@ -136,7 +152,7 @@ def _by_meter(
         .join(Gateway, Gateway.id == Meter.gateway_id)
         .where(Gap.state == "open", Gateway.state == "online", Gateway.public_key.is_not(None))
         .where(Meter.logical_device_name.is_not(None), Meter.last_contact_at > Gap.to_at)
-        .where(Gap.next_try_at.is_(None) | (Gap.next_try_at <= now))
+        .where(is_due)
         .where(Gateway.id.not_in(full), Gap.meter.not_in(under_way))
         .subquery()
     )

@@ -49,6 +49,7 @@ class Backfills:
         self._settings = settings
         self._clock = clock
         self._asking = Asking(settings)
+        self._looked_at: datetime | None = None
 
     def turn(self) -> None:
         """Settles what can be settled, gives up what is too old, asks for what may be asked."""
@@ -59,9 +60,12 @@ class Backfills:
             with writing(self._registry) as session:
                 self._settle(session, session.get_one(Backfill, backfill_id), now)
         with writing(self._registry) as session:
+            if self._looked_at is None or now < self._looked_at:
+                self._asking.take_back(session, now)
             self._asking.give_up_old(session, now)
             if self._settings.enabled:
                 self._asking.ask(session, now)
+        self._looked_at = now
 
     def _settle(self, session: Session, backfill: Backfill, now: datetime) -> None:
         match backfill.state:
@@ -80,7 +84,7 @@ class Backfills:
         elif request.state == "done":
             backfill.command_id = str((request.outcome or {}).get("command"))
             backfill.state = "sent"
-        elif request.state == "new" and now - request.created_at > _REQUEST_PATIENCE:
+        elif request.state == "new" and abs(now - request.created_at) > _REQUEST_PATIENCE:
             request.state = "withdrawn"
             self._failed(session, backfill, "the authority does not answer", now)
 
@@ -98,14 +102,14 @@ class Backfills:
     def _settle_rows(self, session: Session, backfill: Backfill, now: datetime) -> None:
         """Waits until all rows are stored; what is missing then is missing in the meter."""
         read_at = backfill.settled_at or now
-        if now - read_at < timedelta(seconds=self._settings.settle_s):
+        if abs(now - read_at) < timedelta(seconds=self._settings.settle_s):
             return
         start, end = int(backfill.from_at.timestamp()), int(backfill.to_at.timestamp())
         times = self._store.captured_times(backfill.meter, backfill.profile, start, end + 1)
         gaps = session.scalars(select(Gap).where(*_asked_by(backfill))).all()
         reason = _still_lacks(backfill, gaps, times)
         if reason is not None:
-            if now - read_at > _ARRIVAL_PATIENCE:
+            if abs(now - read_at) > _ARRIVAL_PATIENCE:
                 self._failed(session, backfill, reason, now)
             return
         for gap in gaps:
