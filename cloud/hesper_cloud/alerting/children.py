@@ -17,7 +17,7 @@ from hesper_cloud.alerting import grid
 from hesper_cloud.alerting.changes import Step, is_open, note
 from hesper_cloud.db.alerting import CLEARED, Alert
 from hesper_cloud.db.engines import batched
-from hesper_cloud.db.registry import Meter
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, Meter
 
 GATEWAY_DOWN = "gateway-offline"
 STORM = "storm/"
@@ -44,16 +44,16 @@ def hide(session: Session, children: Iterable[int], parent: Alert, now: datetime
 
 
 def surface(session: Session, now: datetime, after_s: int) -> None:
-    """Brings up the children that outlasted their parent."""
+    """Brings up the children that outlasted their parent, whatever the clock was at its end."""
     parent = aliased(Alert)
+    over = (parent.cleared_at <= now - timedelta(seconds=after_s)) | (
+        parent.cleared_at > now + CLOCK_TOLERANCE
+    )
     query = (
         select(Alert.id)
         .join(parent, parent.id == Alert.parent_id, isouter=True)
         .where(is_open(), Alert.suppressed)
-        .where(
-            parent.id.is_(None)
-            | ((parent.state == CLEARED) & (parent.cleared_at <= now - timedelta(seconds=after_s)))
-        )
+        .where(parent.id.is_(None) | ((parent.state == CLEARED) & over))
     )
     ids = session.scalars(query).all()
     free = {

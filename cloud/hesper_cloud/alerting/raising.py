@@ -64,7 +64,7 @@ class _Open:
 
     def is_due(self, now: datetime) -> bool:
         """Says whether it is to be counted again."""
-        return self.last_seen_at is None or now - self.last_seen_at >= _COUNTED_EVERY
+        return self.last_seen_at is None or abs(now - self.last_seen_at) >= _COUNTED_EVERY
 
 
 def raise_all(session: Session, told: Sequence[Telling], now: datetime) -> list[int]:

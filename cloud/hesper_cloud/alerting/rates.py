@@ -30,6 +30,7 @@ def recent(session: Session, now: datetime) -> list[tuple[str, int]]:
         .where(
             AlertChange.action == Step.RAISED.value,
             AlertChange.at > now - WINDOW,
+            AlertChange.at <= now,
             Alert.suppressed.is_(False),
             Alert.rule != FLOOD.rule,
         )
@@ -60,6 +61,7 @@ def by_window(
         .where(
             AlertChange.action == Step.RAISED.value,
             AlertChange.at > since,
+            AlertChange.at <= now,
             Alert.suppressed.is_(False),
         )
     )

@@ -54,3 +54,16 @@ def test_an_alert_of_an_element_hides_the_symptoms_below_it(town):
         ("silent-meter", "M10000"),
     ]
     assert [each.meter for each in town.found(hidden=True)] == ["M00000"]
+
+
+def test_what_a_clock_ahead_hid_comes_up_when_the_clock_is_right(town):
+    year_s = 365 * 86_400
+    town.later(year_s)
+    town.alerts.raise_all([silent("M00000", town.now)])
+    town.alerts.raise_(DOWN, "critical", "Gateway gw-1 is offline.")
+    town.later(0)
+    town.alerts.clear(DOWN)
+    town.later(-1)
+    assert town.found() == []  # another thread's clear, a moment after this turn began
+    town.later(1 - year_s)
+    assert [each.meter for each in town.found()] == ["M00000"]

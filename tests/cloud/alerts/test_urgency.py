@@ -60,6 +60,18 @@ def test_a_flood_is_one_alert_told_once_and_over_when_it_has_ebbed_away(town):
     assert town.found("alert-flood") == []
 
 
+def test_a_flood_of_a_clock_ahead_ends_when_the_clock_is_right(town):
+    year_s = 365 * 24 * HOUR
+    town.later(year_s)
+    town.alerts.raise_all(scattered(town, town.settings.flood_per_10_min + 1))
+    town.later(1)
+    assert town.found("alert-flood")
+    town.later(-year_s)
+    assert town.found("alert-flood") == []
+    with reading(town.engine) as session:
+        assert list(rates.by_window(session, town.now, 2)) == [0, 0]
+
+
 def test_hidden_alerts_are_not_counted_as_new(town):
     homes = town.homes(0)
     told = [Telling(Subject("voltage", meter=each), "warning", "Low.", town.now) for each in homes]
