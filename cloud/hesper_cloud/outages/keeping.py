@@ -98,7 +98,7 @@ class OutageKeeping:
             first = now if self._coming is None else self._coming[2]
             self._coming = (newest, now, first)
         _, since, first = self._coming
-        return now - since >= CALM_FOR or now - first >= AT_THE_LATEST
+        return abs(now - since) >= CALM_FOR or abs(now - first) >= AT_THE_LATEST
 
     def _gather(self, session: Session, losses: Sequence[Loss], now: datetime) -> None:
         where = grid.load(session, [loss.meter for loss in losses], now)
@@ -137,7 +137,7 @@ class OutageKeeping:
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
         for outage in session.scalars(select(Outage).where(Outage.state == OPEN)).all():
-            counted = outage.customer_count and now - outage.updated_at < COUNTED_EVERY
+            counted = outage.customer_count and abs(now - outage.updated_at) < COUNTED_EVERY
             if counted and _as_counted(session, outage):
                 told.append(telling_of(outage))
                 continue

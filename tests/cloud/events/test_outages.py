@@ -295,6 +295,15 @@ def test_a_clock_that_is_a_year_ahead_tells_of_now(world: World) -> None:
     assert world.look(700) == ["feeder f2 restored 3/3 of 6"]
 
 
+def test_a_clock_that_is_set_back_holds_no_outage_up(world: World) -> None:
+    day = 86_400
+    world.now += timedelta(days=1)
+    world.tell("power.last_gasp", day - 10, "S0-0", "S0-1")
+    world.keeping.turn()
+    assert world.outages() == []
+    assert world.look(0) == ["transformer s0 open 0/2 of 3"]
+
+
 def test_what_ended_years_ago_is_forgotten_and_who_is_gone_is_given_up(world: World) -> None:
     world.tell("power.last_gasp", 0, "S0-0", "M0-0")
     world.tell("power.up", 60, "M0-0")
