@@ -56,7 +56,7 @@ class OwnLinks:
         """Raises and clears alerts by what holds now."""
         now = self._clock()
         wrong = {each.subject: each for each in self._wrong(now)}
-        since = {subject: self._wrong_since.get(subject, now) for subject in wrong}
+        since = {subject: min(self._wrong_since.get(subject, now), now) for subject in wrong}
         due = [each for each in wrong.values() if now - since[each.subject] >= _PATIENCE]
         self._alerts.settle(due, [(each, now) for each in self._open - wrong.keys()])
         self._wrong_since = since
@@ -86,7 +86,7 @@ class OwnLinks:
         news = self._news.get(consumer.instance)
         if news is None or news.told_at != consumer.told_at:
             news = self._news[consumer.instance] = _News(consumer.told_at, now)
-        return now - news.noticed_at < _TELLS_WITHIN
+        return abs(now - news.noticed_at) < _TELLS_WITHIN
 
 
 def is_connected() -> bool:

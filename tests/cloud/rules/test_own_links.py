@@ -49,7 +49,7 @@ class Hour:
     """One head end whose clock is set by hand, looked at every five seconds."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.now = engine, NOON
+        self.engine, self.now, self.passed_s = engine, NOON, 0
         self.alerts = Alerts(engine, lambda: self.now)
         self.settings = Settings(broker=BrokerSettings(host="hub", port=1))
         self.hears = True
@@ -57,7 +57,7 @@ class Hour:
             engine,
             self.settings.ingest.instance,
             lambda: self.hears,
-            lambda: self.now.timestamp(),
+            lambda: float(self.passed_s),
             lambda: self.now,
         )
         self.others: list[Elsewhere] = []
@@ -66,9 +66,13 @@ class Hour:
     def judge(self) -> OwnLinks:
         return OwnLinks(self.engine, self.settings, self.alerts, lambda: self.now)
 
+    def tick(self) -> None:
+        self.now += timedelta(seconds=5)
+        self.passed_s += 5
+
     def passes(self, seconds: int, *, refusing: bool = False) -> None:
         for _ in range(seconds // 5):
-            self.now += timedelta(seconds=5)
+            self.tick()
             if refusing:
                 metrics.RETRIES.inc()
             self.heart.flush()
@@ -97,6 +101,14 @@ def test_a_broker_that_is_away_is_one_alert_with_its_address_until_it_is_back(ho
     hour.hears = True
     hour.passes(5)
     assert hour.open() == {}
+
+
+def test_a_clock_that_is_set_back_hides_no_lost_broker(hour: Hour) -> None:
+    hour.hears = False
+    hour.passes(5)
+    hour.now -= timedelta(days=1)
+    hour.passes(65)
+    assert list(hour.open()) == ["broker-lost"]
 
 
 def test_what_is_away_is_so_since_it_was_first_seen_and_not_since_it_was_told(hour: Hour) -> None:
@@ -157,7 +169,7 @@ def test_a_registry_that_takes_nothing_is_said_once_and_once_that_it_does_again(
     (grows,) = tmp_path.glob("hesper.db-wal")
     with room_for(grows.stat().st_size):
         for _ in range(100):
-            hour.now += timedelta(seconds=5)
+            hour.tick()
             hour.heart.flush()
     hour.passes(10)
     first, last = caplog.messages
