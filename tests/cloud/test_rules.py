@@ -260,6 +260,26 @@ def test_a_restart_gives_meters_their_time(engine: Engine) -> None:
     assert alerts(engine) == [("silent-meter", "new")]
 
 
+def test_a_clock_that_was_ahead_at_the_start_hides_no_silence(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON, capture_period_s=900))
+        seen = {"state": "online", "last_seen_at": NOON, "attributes": {}}
+        session.add(Gateway(id="gw-1", first_seen_at=NOON, **seen))
+    clock = [NOON + timedelta(days=365)]
+    rule = SilenceRule(engine, Alerts(engine), RuleSettings(silent_after_s=60), lambda: clock[0])
+    rule.check()
+    clock[0] = NOON
+    rule.check()
+    assert alerts(engine) == []
+    clock[0] += timedelta(seconds=61)
+    rule.check()
+    assert alerts(engine) == [("silent-meter", "new")]
+    clock[0] += timedelta(minutes=15)
+    for _ in range(2):
+        rule.check()
+    assert alerts(engine)[-1] == ("gateway-offline", "new")
+
+
 def test_a_meter_of_unknown_period_is_silent_after_a_day(engine: Engine) -> None:
     with writing(engine) as session:
         session.add(Meter(id="M1", first_seen_at=NOON, last_contact_at=NOON))

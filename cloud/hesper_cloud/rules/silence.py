@@ -101,6 +101,7 @@ class SilenceRule:
     def check(self) -> None:
         """Raises and clears alerts by what the registry says now."""
         now = self._clock()
+        self._go_back_to(now)
         self._is_worked_at = self._works(now)
         has_broker = self._is_connected()
         if not has_broker:
@@ -116,6 +117,12 @@ class SilenceRule:
         news = [meter for row in silent if self._is_news(meter := _Heard(*row), now)]
         if news or over:
             self._tell(news, over, now)
+
+    def _go_back_to(self, now: datetime) -> None:
+        """Takes moments that are ahead for now: the clock was set back, and nobody waits for it."""
+        self._watching_since = min(self._watching_since, now)
+        self._connected_since = min(self._connected_since, now)
+        self._back_since = {gateway: min(at, now) for gateway, at in self._back_since.items()}
 
     def _gateways(self, session: Session, now: datetime) -> None:
         told: list[Telling] = []
