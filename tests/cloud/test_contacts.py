@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,15 @@ def test_marks_of_several_days_are_each_there_once_with_their_last_time(engine: 
     expected = {(*each, first) for each in days} - {("M1", 2, first)} | {("M1", 2, later)}
     assert len(rows) == len(days)
     assert {tuple(row) for row in rows} == expected
+
+
+def test_a_time_that_clocks_left_ahead_gives_way_when_they_are_right(engine: Engine) -> None:
+    year = 365 * 86_400
+    contacts = Contacts(engine)
+    contacts.rows_committed(replace(heard("gw-1", T0 + year), stored_at=T0 + year))
+    contacts.flush(at_once=True)
+    contacts.rows_committed(replace(heard("gw-1", T0), stored_at=T0))
+    contacts.flush(at_once=True)
+    assert contacts_of(engine) == dict.fromkeys(METERS, T0)
+    with reading(engine) as session:
+        assert session.get_one(Gateway, "gw-1").last_seen_at == datetime.fromtimestamp(T0, UTC)

@@ -23,7 +23,7 @@ from hesper_cloud.assets.arrivals import meters_heard
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.listed import listed
-from hesper_cloud.db.registry import Gateway, Meter, RegistryBase
+from hesper_cloud.db.registry import CLOCK_TOLERANCE, Gateway, Meter, RegistryBase
 from hesper_cloud.db.upserts import insert_each, insert_several
 from hesper_cloud.giving_way import Seldom, first_of
 from hesper_cloud.ingest.seen import insert_new
@@ -46,6 +46,7 @@ class Contacts:
         self._heard: dict[str, dict[str, int]] = defaultdict(dict)  # gateway → meter → epoch s
         self._newest: dict[str, int] = {}  # gateway → newest of its times in `_heard`
         self._gateways: dict[str, int] = {}
+        self._now = 0
         with reading(engine) as session:
             self._known = set(session.scalars(select(Meter.id).where(in_service())))
 
@@ -53,6 +54,7 @@ class Contacts:
         """Notes contact with the meters of a block, at the time the gateway received it."""
         at = min(rows.block.received_at, rows.stored_at)
         with self._lock:
+            self._now = rows.stored_at
             heard = self._heard[rows.gateway]
             if at >= self._newest.get(rows.gateway, at):
                 self._newest[rows.gateway] = at
@@ -117,7 +119,7 @@ class Contacts:
         self, session: Session, heard: Mapping[str, dict[str, int]], gateways: dict[str, int]
     ) -> None:
         insert_several(session, Gateway, [_new_gateway(gateway) for gateway in gateways])
-        _set_later(session, Gateway, "last_seen_at", gateways.items())
+        _set_later(session, Gateway, "last_seen_at", gateways.items(), self._now)
         for gateway, meters in heard.items():
             fresh = {name: at for name, at in meters.items() if name not in self._known}
             for at, names in _by_time(fresh.items()).items():
@@ -126,17 +128,22 @@ class Contacts:
             if fresh:
                 meters_heard(session, gateway, fresh, datetime.now(UTC))
         everyone = chain.from_iterable(meters.items() for meters in heard.values())
-        _set_later(session, Meter, "last_contact_at", everyone)
+        _set_later(session, Meter, "last_contact_at", everyone, self._now)
 
 
 def _set_later(
-    session: Session, model: type[RegistryBase], column: str, times: Iterable[tuple[str, int]]
+    session: Session,
+    model: type[RegistryBase],
+    column: str,
+    times: Iterable[tuple[str, int]],
+    now: int,
 ) -> None:
-    """Moves a time of several rows forward, never back."""
+    """Moves a time of several rows forward; back only one that clocks left ahead of ``now``."""
     table = model.__table__
+    ahead = table.c[column] > _utc(now) + CLOCK_TOLERANCE
     for seconds, names in _by_time(times).items():
         at = _utc(seconds)
-        later = or_(table.c[column].is_(None), table.c[column] < at)
+        later = or_(table.c[column].is_(None), table.c[column] < at, ahead)
         session.connection().execute(
             update(table)  # type: ignore[arg-type]
             .where(table.c.id.in_(listed(session, names)), later)
