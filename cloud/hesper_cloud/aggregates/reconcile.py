@@ -3,7 +3,8 @@
 Marks may be lost with a killed process, readings may be erased or restored, and a meter that was
 silent for a whole day marks nothing. So after every start the last weeks are compared, a day per
 turn, newest first, and from then on each day that has ended; some thousand meters at a time: of a
-large fleet a day is never in memory as a whole.
+large fleet a day is never in memory as a whole. A day that a clock which was ahead took for over
+comes again when it is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,8 @@ class Reconciliation:
         """Compares the next day; returns how many marks it set."""
         over = self._newest_over()
         self._waiting += range(self._newest + 1, over + 1)
-        self._newest = max(self._newest, over)
+        self._waiting = [day for day in self._waiting if day <= over]
+        self._newest = over
         if not self._waiting:
             return 0
         day = self._waiting.pop()

@@ -398,6 +398,24 @@ def test_few_meters_are_asked_for_by_name_however_large_the_fleet(plant):
     assert len(members(plant.engine, plant.settings)) == 30
 
 
+def test_days_that_a_clock_ahead_took_for_over_are_compared_when_they_are(plant):
+    plant.add_meter("M1")
+    plant.now = datetime(2026, 6, 3, 9, tzinfo=UTC)
+    reconciliation = Reconciliation(
+        plant.engine, plant.store, plant.book, plant.settings, lambda: plant.now
+    )
+    while reconciliation._waiting:
+        reconciliation.turn()
+    plant.now += timedelta(days=365)
+    reconciliation.turn()
+    plant.now -= timedelta(days=365)
+    plant.settle()
+    reconciliation.turn()
+    assert reconciliation._waiting == []
+    plant.now += timedelta(days=1)
+    assert reconciliation.turn() > 0
+
+
 def test_nothing_is_due_of_a_meter_that_is_not_known_to_keep_a_load_profile(plant):
     plant.add_meter("KEEPS")
     with writing(plant.engine) as session:
