@@ -111,6 +111,15 @@ def test_a_day_counts_by_its_deadline(fleet: Fleet) -> None:
     assert after["reads-8h"] == (48, 44), "what came after the deadline changes it no more"
 
 
+def test_a_day_that_a_clock_ahead_took_for_over_is_counted_when_it_is(fleet: Fleet) -> None:
+    fleet.store_at(10, METER, *range(10))
+    assert fleet.turn(10 + 48)["days-24h"] == (2, 0)
+    fleet.turn(10)
+    fleet.store_at(24, METER, *range(10, 24))
+    fleet.store_at(24, OTHER, *range(24))
+    assert fleet.turn(26)["days-24h"] == (2, 2)
+
+
 @pytest.mark.parametrize(("stored", "met"), [(31.9, 1), (32.0, 1), (32.1, 0)])
 def test_the_deadline_itself_still_counts(fleet: Fleet, stored: float, met: int) -> None:
     fleet.store_at(stored, METER, *range(24))

@@ -171,9 +171,9 @@ def _may_change(session: Session, level: ServiceLevel, day: Day, now: datetime) 
     """Says whether a figure is to be computed again.
 
     After its deadline only what is erased changes it, or learned of a meter: it is looked at some
-    times more, and then left.
+    times more, and then left. What a clock that was ahead computed was computed too early.
     """
     row, deadline = session.get(ServiceLevelDay, (level.name, day.start)), deadline_of(level, day)
-    if row is None or row.computed_at < deadline:
+    if row is None or row.computed_at < deadline or row.computed_at > now:
         return True
     return row.computed_at < deadline + _DAY and now >= row.computed_at + _SELDOM
