@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from hesper_cloud import metrics
 from hesper_cloud.alert_settings import AlertSettings
 from hesper_cloud.alerting import children, rates, shelving
+from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.alerting.children import is_shown
 from hesper_cloud.alerting.priority import SEVERITY, reckon
 from hesper_cloud.alerting.storms import Storms
@@ -70,7 +71,7 @@ class AlertKeeping:
         counts = {row[0]: int(row[1]) for row in session.execute(shown)}
         for severity in SEVERITY:
             metrics.OPEN_ALERTS.labels(severity).set(counts.get(severity, 0))
-        hidden = select(func.count()).where(Alert.suppressed, Alert.state != CLEARED)
+        hidden = select(func.count()).where(is_open(), Alert.suppressed)
         metrics.HIDDEN_ALERTS.set(session.scalar(hidden) or 0)
         metrics.NEW_ALERTS.set(sum(count for _, count in rates.recent(session, now)))
 

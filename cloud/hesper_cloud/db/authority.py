@@ -93,8 +93,9 @@ class CommandRecord(AuthorityBase):
 
     __tablename__ = "commands"
     __table_args__ = (
-        Index(None, "state", "created_at"),
-        Index(None, "meter", "created_at"),
+        *(Index(None, each, "created_at") for each in ("state", "meter", "kind")),
+        Index(None, "gateway", "state", "created_at"),
+        Index(None, "updated_at", "state"),
         UniqueConstraint("gateway", "counter"),
     )
 

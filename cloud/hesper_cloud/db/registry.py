@@ -252,7 +252,7 @@ class Gap(RegistryBase):
     """One run of missing captures of one profile of one meter, with its cause."""
 
     __tablename__ = "gaps"
-    __table_args__ = (Index(None, "meter", "profile", "from_at"), Index(None, "state"))
+    __table_args__ = (Index(None, "meter", "profile", "from_at"), Index(None, "state", "to_at"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     meter: Mapped[str]

@@ -105,7 +105,8 @@ def read_again(session: Session, captured_at: Mapping[str, int]) -> int:
         captured_at: When each meter captured its newest reading, epoch seconds.
     """
     loss = PowerLoss
-    query = select(loss.id, loss.meter, loss.lost_at).where(loss.back_at.is_(None))
+    lasts = loss.settled.is_(False), loss.back_at.is_(None)
+    query = select(loss.id, loss.meter, loss.lost_at).where(*lasts)
     ended: list[dict[str, object]] = []
     for number, meter, lost_at in session.execute(query):
         read = captured_at.get(meter)

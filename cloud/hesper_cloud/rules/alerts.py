@@ -15,6 +15,7 @@ from sqlalchemy import Engine, not_, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.alerting import raising
+from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.alerting.raising import Subject, Telling
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.alerting import CLEARED, Alert
@@ -76,14 +77,14 @@ class Alerts:
 
     def open_meters(self, rule: str) -> set[str]:
         """Returns the meters for which a rule's alert is open."""
-        query = select(Alert.meter).where(Alert.rule == rule, Alert.state != CLEARED)
+        query = select(Alert.meter).where(Alert.rule == rule, is_open())
         with reading(self._engine) as session:
             return {meter for meter in session.scalars(query) if meter is not None}
 
     def open_subjects(self, beginning: str) -> set[Subject]:
         """Returns what open alerts are about whose rule's name begins so."""
         columns = Alert.rule, Alert.meter, Alert.gateway, Alert.element
-        query = select(*columns).where(Alert.rule.startswith(beginning), Alert.state != CLEARED)
+        query = select(*columns).where(Alert.rule.startswith(beginning), is_open())
         with reading(self._engine) as session:
             return {Subject(*row) for row in session.execute(query)}
 

@@ -11,7 +11,8 @@ from hesper_contracts.events import Severity
 from sqlalchemy import Engine, Select, or_, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.alerting import CLEARED, Alert
+from hesper_cloud.alerting.changes import is_open
+from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.assets import Sim
 from hesper_cloud.db.engines import reading
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
@@ -74,5 +75,5 @@ def _judged(used: int, limit: int) -> tuple[str, Severity, str]:
 
 def _open_subjects(session: Session) -> set[Subject]:
     ours = or_(*(Alert.rule.startswith(f"{rule}/", autoescape=True) for rule in (NEAR, LIMIT)))
-    query = select(Alert.rule, Alert.meter, Alert.gateway).where(ours, Alert.state != CLEARED)
+    query = select(Alert.rule, Alert.meter, Alert.gateway).where(ours, is_open())
     return {Subject(rule, meter, gateway) for rule, meter, gateway in session.execute(query)}

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Subquery, case, cast, fun
 from sqlalchemy.orm import Session
 
 from hesper_cloud.accounts.roles import Actor, Permission
+from hesper_cloud.alerting.changes import is_open
 from hesper_cloud.assets.kinds import ELEMENT
 from hesper_cloud.assets.lives import in_service
 from hesper_cloud.db.energy import Element, ElementMeter
@@ -208,7 +209,7 @@ _NONE = (0, 0, 0, 0)
 def _worst() -> Subquery:
     """Returns the worst open alert of each meter that has one, by rank."""
     rank = func.max(case(_RANKS, value=Alert.severity, else_=0)).label("rank")
-    query = select(Alert.meter, rank).where(Alert.state != "cleared", Alert.meter.is_not(None))
+    query = select(Alert.meter, rank).where(is_open(), Alert.meter.is_not(None))
     return query.group_by(Alert.meter).subquery("worst")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hesper_cloud.db.alerting import CLEARED, Alert
+from hesper_cloud.alerting.changes import is_open
+from hesper_cloud.db.alerting import Alert
 from hesper_cloud.db.rules import Rule, RuleTrial, RuleVersion
 from hesper_cloud.rules import built_in
 from hesper_cloud.rules.built_in import BuiltInRule
@@ -118,7 +119,7 @@ def _of_code(
 
 def _open_alerts(session: Session) -> dict[str, int]:
     """Returns open alerts by rule; of tamper and the like by the word before the dot or slash."""
-    query = select(Alert.rule, func.count()).where(Alert.state != CLEARED).group_by(Alert.rule)
+    query = select(Alert.rule, func.count()).where(is_open()).group_by(Alert.rule)
     found: dict[str, int] = defaultdict(int)
     for rule, count in session.execute(query):
         found["tamper" if rule.startswith("tamper.") else rule.partition("/")[0]] += count
