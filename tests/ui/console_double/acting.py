@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -57,6 +58,24 @@ def proven(actor: Actor, proof: Proof) -> None:
         raise LoginRefused("The password or the code is not right.")
 
 
+class Settled:
+    """Refusals by key, as the authority keeps them: a repeat gets the same answer."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, tuple[object, Exception]] = {}
+
+    @contextmanager
+    def once(self, key: str, asked: object) -> Iterator[None]:
+        if key in self._refused:
+            before, refusal = self._refused[key]
+            raise refusal if asked == before else Invalid("this key was used for another request")
+        try:
+            yield
+        except (Refused, LoginRefused) as refusal:
+            self._refused[key] = asked, refusal
+            raise
+
+
 class Batches:
     """Batches live in memory; an approved one lets a row end each step."""
 
@@ -67,6 +86,7 @@ class Batches:
         self.kept: dict[str, BatchView] = {}
         self.lines: dict[str, list[BatchRowView]] = {}
         self.keys: dict[str, str] = {}
+        self._settled = Settled()
         self._walks: set[asyncio.Task[None]] = set()
 
     async def propose(self, actor: Actor, order: BatchOrder, idempotency_key: str) -> BatchView:
@@ -129,12 +149,8 @@ class Batches:
         needed = Permission.APPROVE_COMMAND if goes_on else Permission.REQUEST_COMMAND
         self._all.check(actor, needed)
         batch = self._view(batch_id)
-        if goes_on:
-            proven(actor, Proof.from_text(decision.password))
-            if batch.requester == actor.username:
-                raise Refused("Another person must approve this.")
-            if decision.digest != batch.digest:
-                raise Refused("this is not the hash of the batch")
+        with self._settled.once(idempotency_key, replace(decision, password="")):
+            self._check(actor, batch, decision)
         state = {"reject": "rejected", "pause": "paused", "abort": "aborted"}.get(decision.verb)
         if decision.verb == "retry":
             self._turn(batch_id, "failed", "waiting")
@@ -153,6 +169,16 @@ class Batches:
             self._walks.add(walk)
             walk.add_done_callback(self._walks.discard)
         return self._view(batch_id)
+
+    @staticmethod
+    def _check(actor: Actor, batch: BatchView, decision: Decision) -> None:
+        if decision.verb not in GO_ON:
+            return
+        proven(actor, Proof.from_text(decision.password))
+        if batch.requester == actor.username:
+            raise Refused("Another person must approve this.")
+        if decision.digest != batch.digest:
+            raise Refused("this is not the hash of the batch")
 
     def _turn(self, batch_id: str, before: str, after: str) -> None:
         self.lines[batch_id] = [
@@ -260,6 +286,7 @@ class Decisions:
         self._all = all_
         self.uses: list[BreakGlassRow] = []
         self.released: dict[str, set[str]] = {}
+        self._settled = Settled()
 
     async def has_factor(self, actor: Actor) -> bool:
         return actor.username == CODED
@@ -293,7 +320,8 @@ class Decisions:
         self, actor: Actor, wish: CommandWish, proof: Proof, idempotency_key: str
     ) -> str:
         self._all.check(actor, Permission.REQUEST_COMMAND)
-        proven(actor, proof)
+        with self._settled.once(idempotency_key, wish):
+            proven(actor, proof)
         row = await self._all.commands.request(actor, wish, idempotency_key)
         self._all.commands.send_off(row.id)
         now = datetime.now(UTC)

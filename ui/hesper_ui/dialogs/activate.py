@@ -1,7 +1,5 @@
 """Asking for the activation of an image that meters have verified; another person approves it."""
 
-import uuid
-
 from nicegui import ui
 
 from hesper_ui.desk import Desk
@@ -18,7 +16,6 @@ from hesper_ui.words import say
 def open_dialog(desk: Desk, campaign: CampaignView, host: ui.element, done: Done) -> None:
     """Opens the request; it makes a batch with the same window, and waves of its own."""
     batch, count = campaign.batch, campaign.funnel.verified
-    key = uuid.uuid4().hex
     with sheet(host, say("Activate {version}?", version=batch.parameters["version"])) as page:
         words = "{meters} verified the image. They start anew with it, wave by wave."
         Text(say(words, meters=plural(count, "meter has", "meters have")), "p")
@@ -35,7 +32,7 @@ def open_dialog(desk: Desk, campaign: CampaignView, host: ui.element, done: Done
                 terms={**waves.terms(), **more},
             )
             service = desk.services.campaigns
-            await service.activate(await desk.actor(), batch.id, order, key)
+            await service.activate(await desk.actor(), batch.id, order, page.key)
             ui.notify(say("Asked for; another person must approve it."))
             await done()
 

@@ -1,6 +1,5 @@
 """Deciding about a batch: approving its hash by a typed count, holding it, ending it."""
 
-import uuid
 from dataclasses import dataclass
 
 from nicegui import ui
@@ -82,7 +81,7 @@ def open_dialog(
     desk: Desk, batch: BatchView, verb: BatchVerb, coded: bool, host: ui.element, done: Done
 ) -> None:
     """Opens the decision; ``coded``: the account gives a code beside its password."""
-    words, key = WORDS[verb], uuid.uuid4().hex
+    words = WORDS[verb]
     with sheet(host, words.title) as page:
         Text(say(words.text), "p")
         _facts(batch)
@@ -103,7 +102,7 @@ def open_dialog(
         async def send() -> None:
             password = proving.proof().to_text() if proving else ""
             decision = Decision(verb, str(reason.value or "").strip(), batch.digest, password)
-            await desk.services.batches.decide(await desk.actor(), batch.id, decision, key)
+            await desk.services.batches.decide(await desk.actor(), batch.id, decision, page.key)
             await done()
 
         page.buttons("Not now", words.act, words.kind, send)

@@ -1,6 +1,5 @@
 """Putting a value in the place of what a meter said, with a reason; and taking that back."""
 
-import uuid
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -18,7 +17,6 @@ Done = Callable[[], Awaitable[None]]
 
 def open_dialog(desk: Desk, meter: str, host: ui.element, done: Done) -> None:
     """Opens the edit of one capture of the energy register."""
-    key = uuid.uuid4().hex
     with sheet(host, say("Edit a value of {meter}?", meter=meter)) as page:
         words = "What the meter said stays stored; what you write counts instead, with your name."
         Text(say(words), "p")
@@ -38,7 +36,7 @@ def open_dialog(desk: Desk, meter: str, host: ui.element, done: Done) -> None:
                 scaler=0,
                 unit=quality.WATT_HOURS,
                 reason=str(reason.value).strip(),
-                idempotency_key=key,
+                idempotency_key=page.key,
             )
             await desk.services.validated.edit(await desk.actor(), edit)
             await done()
@@ -49,7 +47,6 @@ def open_dialog(desk: Desk, meter: str, host: ui.element, done: Done) -> None:
 
 def withdraw(desk: Desk, row: EditRow, host: ui.element, done: Done) -> None:
     """Opens the withdrawal of an edit: what is stored counts again."""
-    key = uuid.uuid4().hex
     with sheet(host, say("Take this edit back?")) as page:
         Text(say("{who} wrote: {why}", who=row.made_by or "–", why=row.reason or "–"), "p")
         reason = entry("Reason (required)", lambda: page.allow(bool(str(reason.value).strip())))
@@ -57,7 +54,7 @@ def withdraw(desk: Desk, row: EditRow, host: ui.element, done: Done) -> None:
 
         async def send() -> None:
             why = str(reason.value).strip()
-            await desk.services.validated.withdraw(await desk.actor(), row.id, why, key)
+            await desk.services.validated.withdraw(await desk.actor(), row.id, why, page.key)
             await done()
 
         page.buttons("Not now", "Take it back", "primary", send)

@@ -1,7 +1,5 @@
 """Setting a rule aside: releasing what was held, break-glass, and what another says of it."""
 
-import uuid
-
 from nicegui import ui
 
 from hesper_ui.desk import Desk
@@ -63,7 +61,7 @@ def break_glass(
     done: Done,
 ) -> None:
     """Opens the emergency: a command leaves without a second person, and everybody hears of it."""
-    meter, key = detail.row.id, uuid.uuid4().hex
+    meter = detail.row.id
     with sheet(host, say("Break glass: {meter}, without a second person?", meter=meter)) as page:
         Text(relay.words(action, meter, second_person=False).consequence, "p")
         with box("div", "notice warning", role="status"):
@@ -91,7 +89,7 @@ def break_glass(
             tail = str(digits.value).strip()
             wish = CommandWish(f"relay.{action}", meter, {}, str(reason.value).strip(), tail)
             actor = await desk.actor()
-            await desk.services.decisions.break_glass(actor, wish, proving.proof(), key)
+            await desk.services.decisions.break_glass(actor, wish, proving.proof(), page.key)
             ui.notify(say("It is on its way; everybody who must know is told."))
             await done()
 

@@ -1,7 +1,6 @@
 """What is asked of a gateway itself: to start anew, to take a file, to take a program."""
 
 import tomllib
-import uuid
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -10,7 +9,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs.plan_forms import text_area
 from hesper_ui.dialogs.sheet import choice, entry, sheet
 from hesper_ui.elements import Text
-from hesper_ui.services import CommandWish, GatewayRow, Invalid, ServiceError, Unavailable
+from hesper_ui.services import CommandWish, GatewayRow, Invalid
 from hesper_ui.views import firmware, gateway_words
 from hesper_ui.views.looks import command_state
 from hesper_ui.words import later, say
@@ -31,23 +30,16 @@ _UPDATE = later(
 
 
 class _Asking:
-    """Sends one wish, however often it is clicked: a second try carries the same key."""
+    """Sends what is wished of one gateway."""
 
     def __init__(self, desk: Desk, gateway: str, done: Done) -> None:
         self._desk, self._gateway, self._done = desk, gateway, done
-        self._key = uuid.uuid4().hex
 
-    async def ask(self, kind: str, parameters: dict[str, object], reason: str) -> None:
-        """Asks for a command; says how it stands then."""
+    async def ask(self, kind: str, parameters: dict[str, object], reason: str, key: str) -> None:
+        """Asks for a command, the same under the same key; says how it stands then."""
         wish = CommandWish(kind, "", parameters, reason, gateway=self._gateway)
-        try:
-            actor = await self._desk.actor()
-            made = await self._desk.services.commands.request(actor, wish, self._key)
-        except Unavailable:
-            raise  # nobody knows whether it arrived
-        except ServiceError:
-            self._key = uuid.uuid4().hex
-            raise
+        actor = await self._desk.actor()
+        made = await self._desk.services.commands.request(actor, wish, key)
         ui.notify(say("Asked for: {state}.", state=say(command_state(made.state).word)))
         await self._done()
 
@@ -68,7 +60,7 @@ def restart(desk: Desk, row: GatewayRow, host: ui.element, done: Done) -> None:
         reason = _reason(lambda: page.allow(bool(_said(reason))))
 
         async def send() -> None:
-            await asking.ask("gateway.restart", {}, _said(reason))
+            await asking.ask("gateway.restart", {}, _said(reason), page.key)
 
         page.buttons("Not now", "Ask for the restart", "primary", send)
         page.allow(False)
@@ -99,7 +91,7 @@ async def configure(desk: Desk, row: GatewayRow, host: ui.element, done: Done) -
                 tomllib.loads(text)
             except (ValueError, RecursionError) as error:
                 raise Invalid(say("This is no TOML: {error}", error=error)) from None
-            await asking.ask("gateway.configure", {"toml": text}, _said(reason))
+            await asking.ask("gateway.configure", {"toml": text}, _said(reason), page.key)
 
         page.buttons("Not now", "Ask for this file", "primary", send)
         page.allow(False)
@@ -127,7 +119,7 @@ async def update(desk: Desk, row: GatewayRow, host: ui.element, done: Done) -> N
         async def send() -> None:
             chosen = str(image.value)
             wish: dict[str, object] = {"image": chosen, "version": versions[chosen]}
-            await asking.ask("gateway.update", wish, _said(reason))
+            await asking.ask("gateway.update", wish, _said(reason), page.key)
 
         page.buttons("Not now", "Ask for the update", "primary", send)
         page.allow(False)

@@ -1,6 +1,5 @@
 """Forms of schedules and templates: a version, an assignment, its end, and what is sent."""
 
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
@@ -154,7 +153,6 @@ def take_back(desk: Desk, row: AssignmentRow, host: ui.element, done: Done) -> N
 
 def send(desk: Desk, name: str, due: Sequence[str], host: ui.element, done: Done) -> None:
     """Asks gateways that do not follow a schedule for its file, each as a command of its own."""
-    key = uuid.uuid4().hex
     with sheet(host, say("Send {name} to gateways?", name=name)) as page:
         words = (
             "Each of {gateways} is asked to take its file with this schedule in it; another person "
@@ -169,7 +167,8 @@ def send(desk: Desk, name: str, due: Sequence[str], host: ui.element, done: Done
 
         async def ask() -> None:
             service = desk.services.plan_sending
-            _told(await service.send(await desk.actor(), name, _said(reason), key), host)
+            sent = await service.send(await desk.actor(), name, _said(reason), page.key)
+            _told(sent, host)
             await done()
 
         page.buttons("Not now", "Ask for it", "primary", ask)

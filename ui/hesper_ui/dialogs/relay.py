@@ -1,6 +1,5 @@
 """Cutting and restoring one supply: the request. Another person approves it (see `decide`)."""
 
-import uuid
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -9,7 +8,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import behind_relay
 from hesper_ui.dialogs.sheet import Sheet, choice, entry, sheet
 from hesper_ui.elements import Text, box
-from hesper_ui.services import MeterDetail, RelayAction, ServiceError, Unavailable
+from hesper_ui.services import MeterDetail, RelayAction
 from hesper_ui.views import relay
 
 
@@ -29,13 +28,13 @@ class RelayDialog:
         self._done = done
         second_person = relay.needs_second_person(detail, action)
         self._words = relay.words(action, detail.row.id, second_person=second_person)
-        self._key = str(uuid.uuid4())
         self._sheet: Sheet | None = None
 
     def open(self, host: ui.element) -> None:
         """Shows the dialog."""
         words = self._words
-        with sheet(host, words.title) as self._sheet:
+        with sheet(host, words.title) as page:
+            self._sheet = page
             Text(words.consequence, "p")
             with box("dl", "facts"):
                 behind_relay.draw(self._detail)
@@ -47,7 +46,7 @@ class RelayDialog:
             self._digits.props("inputmode=numeric maxlength=4").mark("serial-tail")
             Text(words.note, "p", "meta")
             kind = "danger" if self._action == "disconnect" else "primary"
-            self._sheet.buttons(words.keep, words.act, kind, self._send)
+            page.buttons(words.keep, words.act, kind, lambda: self._send(page.key))
         self._check()
 
     def _written_reason(self) -> str:
@@ -61,21 +60,15 @@ class RelayDialog:
         if self._sheet is not None:
             self._sheet.allow(complete)
 
-    async def _send(self) -> None:
+    async def _send(self, key: str) -> None:
         actor = await self._desk.actor()
-        try:
-            await self._desk.services.commands.request_relay(
-                actor,
-                self._detail.row.id,
-                self._action,
-                self._written_reason(),
-                str(self._digits.value).strip(),
-                self._key,
-            )
-        except Unavailable:
-            raise  # nobody knows whether it arrived: a second try must carry the same key
-        except ServiceError:
-            self._key = str(uuid.uuid4())
-            raise
+        await self._desk.services.commands.request_relay(
+            actor,
+            self._detail.row.id,
+            self._action,
+            self._written_reason(),
+            str(self._digits.value).strip(),
+            key,
+        )
         ui.notify(self._words.sent)
         await self._done()

@@ -1,5 +1,6 @@
 """The sheet that every dialog is written on."""
 
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,15 @@ from hesper_ui.words import say
 
 @dataclass(slots=True)
 class Sheet:
-    """One open dialog: a title, what is between, a complaint line, and two buttons."""
+    """One open dialog: a title, what is between, a complaint line, and two buttons.
+
+    ``key`` names what is asked with it, however often the button is clicked.
+    """
 
     dialog: ui.dialog
     complaint: Text | None = None
     confirm: Text | None = None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
     _sent: bool = field(default=False)
 
     def buttons(self, keep: str, act: str, kind: str, send: Callable[[], Awaitable[None]]) -> None:
@@ -50,12 +55,21 @@ class Sheet:
                 await send()
         except ServiceError as refusal:
             self._sent = False
+            self.key = key_after(refusal, self.key)
             self.allow(True)
             again = " " + say("You may try again.") if isinstance(refusal, Unavailable) else ""
             if self.complaint is not None:
                 self.complaint.text = sentence(refusal) + again
             return
         self.dialog.close()
+
+
+def key_after(refusal: ServiceError, key: str) -> str:
+    """Returns the key of the next try: the same while nobody knows whether this one arrived.
+
+    What was refused stays so under its key, whatever is corrected.
+    """
+    return key if isinstance(refusal, Unavailable) else uuid.uuid4().hex
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs.sheet import choice, entry
+from hesper_ui.dialogs.sheet import choice, entry, key_after
 from hesper_ui.elements import Text, block, box, button, link, panel
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
-from hesper_ui.services import Actor, BatchOrder, Invalid, Permission, ServiceError, Unavailable
+from hesper_ui.services import Actor, BatchOrder, Invalid, Permission, ServiceError
 from hesper_ui.services.answering import answered
 from hesper_ui.views import batches, serials
 from hesper_ui.views.looks import COMMAND_KINDS
@@ -107,11 +107,6 @@ class _Form:
             per_hour=whole(self._terms["per_hour"]),
             stop_percent=whole(self._terms["stop_percent"]),
         )
-
-
-def key_after(refusal: ServiceError, key: str) -> str:
-    """Returns the key of the next try: the same while nobody knows whether this one arrived."""
-    return key if isinstance(refusal, Unavailable) else uuid.uuid4().hex
 
 
 def chosen(kept: Selection | None, check: Callable[[], object]) -> ui.textarea | None:

@@ -9,10 +9,10 @@ from nicegui.page_arguments import PageArguments
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs.sheet import choice, entry
+from hesper_ui.dialogs.sheet import choice, entry, key_after
 from hesper_ui.dialogs.wave_fields import WaveFields
 from hesper_ui.elements import Text, block, box, button, link, panel
-from hesper_ui.pages.batch_new import chosen, key_after, terms, whole
+from hesper_ui.pages.batch_new import chosen, terms, whole
 from hesper_ui.pages.image_news import about_image
 from hesper_ui.places import Place
 from hesper_ui.selections import Selection
