@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hesper_cloud.accounts.roles import Actor, Role
+from hesper_cloud.db.authority import Batch, BatchRow
 from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.db.registry import Alert, Event, Meter
 from hesper_cloud.latest import LatestValues
@@ -132,3 +133,36 @@ async def test_an_alert_about_an_element_is_counted_where_all_its_meters_are(
     assert figures.oldest_critical_at == head_end.clock()
     found = [row.cause for row in await overview.needs_attention(BY_AREA, 100)]
     assert found == ["storm/North"]
+
+
+def batch(head_end: Any, name: str, state: str, meter: str = KNOWN) -> None:
+    """Puts a batch of one meter into the authority's database, in any state."""
+    now = head_end.clock()
+    told = {"kind": "relay.read", "reason": "a look", "requester": "ann", "digest": name}
+    terms = {"canary": 1, "wave_size": 1, "per_hour": 1, "stop_percent": 1, "allowance": 1}
+    times = {"proposed_at": now, "approve_until": now, "updated_at": now}
+    with writing(head_end.databases.authority) as session:
+        session.add(Batch(id=name, state=state, **told, **terms, **times))
+        session.flush()
+        session.add(BatchRow(batch=name, position=0, meter=meter, state="waiting", updated_at=now))
+
+
+async def test_batches_that_wait_for_a_person_are_told(
+    overview: OverviewService, head_end: Any
+) -> None:
+    """As single commands are: a second person finds them without knowing of them."""
+    with writing(head_end.databases.registry) as session:
+        session.add(Meter(id="HES-N", area="North", first_seen_at=head_end.clock()))
+    batch(head_end, "asked", "awaiting_approval")
+    batch(head_end, "asked-north", "awaiting_approval", "HES-N")
+    batch(head_end, "between", "paused")
+    batch(head_end, "many", "quarantined")
+    for number, state in enumerate(("running", "done", "stopped", "rejected")):
+        batch(head_end, f"other-{number}", state)
+
+    async def told(actor: Actor) -> list[tuple[str, int]]:
+        rows = await overview.needs_attention(actor, 100)
+        return [(row.cause, row.count) for row in rows if row.cause.startswith("batch")]
+
+    assert await told(VIC) == [("batch-approval", 2), ("batch-held", 2)]
+    assert await told(BY_AREA) == [("batch-approval", 1)]

@@ -40,6 +40,9 @@ async def test_a_batch_is_frozen_then_approved_by_its_hash_and_a_typed_count(con
         assert "Life support" in texts(asking)
         assert "Another person must approve what you asked for." in texts(asking)
 
+        await other.open("/commands")
+        await other.should_see("1 batch awaits approval", retries=20)
+        assert "Nothing to approve" not in texts(other)
         await other.open(f"/batches/{batch}")
         await other.should_see("Approve…", retries=20)
         await press(other, "Approve…")

@@ -1,6 +1,6 @@
-"""What needs attention: open alerts grouped by rule, commands that wait for approval, meters in
-service that were never heard from, before an alert tells of them, and meters that a gateway could
-not read yet, which nobody else knows.
+"""What needs attention: open alerts grouped by rule, commands and batches that wait for a person,
+meters in service that were never heard from, before an alert tells of them, and meters that a
+gateway could not read yet, which nobody else knows.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,24 @@ from sqlalchemy import func, select
 from hesper_cloud.accounts.roles import Actor
 from hesper_cloud.alerting.children import is_shown
 from hesper_cloud.assets.lives import in_service
-from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.db.authority import Batch, CommandRecord
 from hesper_cloud.db.engines import reading
 from hesper_cloud.db.registry import Alert, Event, Meter
 from hesper_cloud.gaps.causes import UNREACHABLE
 from hesper_cloud.services import alert_queries
 from hesper_cloud.services.alerts import SEVERITIES
 from hesper_cloud.services.records import AttentionRow
-from hesper_cloud.services.scope import narrowed, seen_meters
+from hesper_cloud.services.scope import narrowed, seen_meters, sees_batch
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.worded import later, restored, worded
 
 _SUBJECTS = 5
 _LATELY = timedelta(days=1)
 _MOST_UNREAD = 500
+_BATCHES = {
+    "batch-approval": ("awaiting_approval",),
+    "batch-held": ("paused", "quarantined"),  # of those that stopped by themselves alerts tell
+}
 _UNREAD = later("gateway {gateway} could not read meter {meter}: {why}")
 _UNREAD_AT = later("gateway {gateway} could not read meter {meter} at the hop {hop}: {why}")
 
@@ -34,6 +38,7 @@ def needs_attention(sources: Sources, actor: Actor, limit: int) -> list[Attentio
     groups = [
         *_alerts(sources, actor),
         *_approvals(sources, actor),
+        *_batches(sources, actor),
         *_unheard(sources, actor),
         *_unread(sources, actor),
     ]
@@ -70,6 +75,23 @@ def _approvals(sources: Sources, actor: Actor) -> list[AttentionRow]:
     members = [(command.created_at, command.meter) for command in waiting if command.meter in seen]
     text = f"{len(members)} command(s) wait for approval"
     return [_group("approval", "warning", text, members)] if members else []
+
+
+def _batches(sources: Sources, actor: Actor) -> list[AttentionRow]:
+    """Returns the batches that go on by a person's word alone; their subjects are their kinds."""
+    told = select(Batch.id, Batch.state, Batch.kind, Batch.updated_at)
+    waiting = told.where(Batch.state.in_([each for some in _BATCHES.values() for each in some]))
+    with reading(sources.authority) as session:
+        found = session.execute(waiting.order_by(Batch.updated_at)).all()
+    engines = sources.registry, sources.authority
+    seen = [row for row in found if sees_batch(*engines, actor, row.id)]
+    groups = []
+    for cause, states in _BATCHES.items():
+        members = [(row.updated_at, row.kind) for row in seen if row.state in states]
+        if members:
+            text = f"{len(members)} batch(es) wait for a person"
+            groups.append(_group(cause, "warning", text, members))
+    return groups
 
 
 def _unheard(sources: Sources, actor: Actor) -> list[AttentionRow]:

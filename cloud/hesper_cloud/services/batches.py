@@ -26,7 +26,7 @@ from hesper_cloud.services.batch_records import (
 )
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.records import Page
-from hesper_cloud.services.scope import seen_meters
+from hesper_cloud.services.scope import sees_batch
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.worded import restored, worded
 
@@ -113,7 +113,10 @@ class Batches:
 
     async def seen(self, actor: Actor, batch_ids: Sequence[str]) -> Sequence[str]:
         """Returns those of some batches that the actor sees."""
-        return [each for each in batch_ids if await asyncio.to_thread(self._sees, actor, each)]
+        engines = self._sources.registry, self._sources.authority
+        return [
+            each for each in batch_ids if await asyncio.to_thread(sees_batch, *engines, actor, each)
+        ]
 
     async def check_seen(self, actor: Actor, batch_id: str) -> None:
         """Checks that a batch is the actor's to see.
@@ -190,15 +193,6 @@ class Batches:
             states = session.scalars(query.order_by(BatchRow.position)).all()
         ends = [0, *(batch.waves or ())]
         return tuple(_wave(states[begin:end]) for begin, end in pairwise(ends))
-
-    def _sees(self, actor: Actor, batch_id: str) -> bool:
-        """Says whether all of a batch's meters are the actor's to see, and none is a gateway."""
-        if actor.areas is None:
-            return True
-        with reading(self._sources.authority) as session:
-            query = select(BatchRow.meter).where(BatchRow.batch == batch_id)
-            meters = set(session.scalars(query))
-        return seen_meters(self._sources.registry, actor, meters) == meters
 
     def _views(self, query: Select[Batch]) -> BatchViews:
         with reading(self._sources.authority) as session:

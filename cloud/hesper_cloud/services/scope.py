@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from hesper_cloud.accounts.roles import Actor
+from hesper_cloud.db.batches import BatchRow
 from hesper_cloud.db.engines import batched, reading
 from hesper_cloud.db.registry import Gateway, Meter
 from hesper_cloud.services.errors import NotFound, NotPermitted
@@ -88,6 +89,15 @@ def seen_meters(registry: Engine, actor: Actor, meters: Iterable[str]) -> set[st
                 select(Meter.id).where(Meter.id.in_(names), Meter.area.in_(actor.areas))
             )
         }
+
+
+def sees_batch(registry: Engine, authority: Engine, actor: Actor, batch_id: str) -> bool:
+    """Says whether all of a batch's meters are the actor's to see, and none is a gateway."""
+    if actor.areas is None:
+        return True
+    with reading(authority) as session:
+        meters = set(session.scalars(select(BatchRow.meter).where(BatchRow.batch == batch_id)))
+    return seen_meters(registry, actor, meters) == meters
 
 
 def meters_of(registry: Engine, actor: Actor) -> list[str] | None:

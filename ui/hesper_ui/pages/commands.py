@@ -29,6 +29,7 @@ class _Queue:
     """What the page shows of each part, and how many are under way, with those of batches."""
 
     waiting: Sequence[CommandRow]
+    waiting_batches: int
     moving: Sequence[CommandRow]
     ended: Sequence[CommandRow]
     moving_count: int
@@ -50,7 +51,10 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
     def draw(found: _Queue) -> None:
         with box("div", "stack"):
             with panel("Awaiting approval", plural(len(found.waiting), "request")):
-                inbox.draw(found.waiting, queue.refresh)
+                if found.waiting_batches:
+                    _waiting_batches(found.waiting_batches)
+                if found.waiting or not found.waiting_batches:
+                    inbox.draw(found.waiting, queue.refresh)
             with panel("Under way", plural(found.moving_count, "command")):
                 _under_way(found.moving, found.batched_count)
             ended = found.ended
@@ -89,10 +93,18 @@ async def _load(desk: Desk, actor: Actor) -> _Queue:
     latest = await commands.list(actor, None, None, MOST + len(opened))
     moving = [row for row in opened if row.state not in FOR_PEOPLE][:MOST]
     figures = await desk.services.overview.figures(actor)
+    asked = await desk.services.batches.list(actor, "awaiting_approval", MOST)
     batched, count = figures.commands_in_batches, figures.commands_in_flight
     if len(moving) < MOST:
         count = len(moving) + batched
-    return _Queue(waiting, moving, [row for row in latest if not row.is_open], count, batched)
+    ended = [row for row in latest if not row.is_open]
+    return _Queue(waiting, len(asked), moving, ended, count, batched)
+
+
+def _waiting_batches(count: int) -> None:
+    """Draws how many batches wait, which are decided on pages of their own."""
+    with box("p", "meta lead"):
+        link(plural(count, "batch awaits approval", "batches await approval"), "/batches")
 
 
 def _under_way(rows: Sequence[CommandRow], batched: int) -> None:

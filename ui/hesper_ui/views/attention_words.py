@@ -1,9 +1,12 @@
 """How a cause that needs a person is put into words, and where it leads."""
 
 from hesper_ui.services import AttentionRow
+from hesper_ui.views.looks import command_kind
 from hesper_ui.views.rule_words import kind_of
 from hesper_ui.views.wording import capital, plural, retold
 from hesper_ui.words import say
+
+_OF_BATCHES = frozenset({"batch-approval", "batch-held"})
 
 
 def cause(rule: str) -> str:
@@ -19,6 +22,10 @@ def title(row: AttentionRow) -> str:
     """Returns the headline: the text of a single case, a count of several."""
     if row.cause == "approval":
         return plural(row.count, "command awaits approval", "commands await approval")
+    if row.cause == "batch-approval":
+        return plural(row.count, "batch awaits approval", "batches await approval")
+    if row.cause == "batch-held":
+        return plural(row.count, "batch waits for a person", "batches wait for a person")
     if row.cause == "never-heard":
         return plural(row.count, "meter was never heard from", "meters were never heard from")
     if row.cause == "never-read" and row.count > 1:
@@ -31,18 +38,24 @@ def title(row: AttentionRow) -> str:
 
 
 def subjects(row: AttentionRow) -> str:
-    """Names the first few meters or gateways concerned."""
-    named = ", ".join(subject for subject in row.subjects[:3] if subject)
+    """Names the first few meters or gateways concerned; of batches what they do."""
+    named = ", ".join(_subject(row, each) for each in row.subjects[:3] if each)
     rest = row.count - min(3, len(row.subjects))
     if named and rest > 0:
         return say("{named} and {rest} more", named=named, rest=rest)
     return named or plural(row.count, "case")
 
 
+def _subject(row: AttentionRow, name: str) -> str:
+    return command_kind(name) if row.cause in _OF_BATCHES else name
+
+
 def target(row: AttentionRow) -> str:
     """Returns the page where one can act."""
     if row.cause == "approval":
         return "/commands"
+    if row.cause in _OF_BATCHES:
+        return "/batches"
     if row.cause == "never-heard":
         return "/meters?view=silent"
     if row.cause == "never-read":
