@@ -32,13 +32,15 @@ class Decision:
     """What a person decides about a batch.
 
     ``digest`` is the hash that they were shown; with ``password``, their `Proof` as text, it is
-    asked of all that lets a batch go on.
+    asked of all that lets a batch go on. ``stood_at`` is when the batch that they were shown had
+    last moved: one that was let go on since is not by this decision; None says nothing of it.
     """
 
     verb: BatchVerb
     reason: str = ""
     digest: str = ""
     password: str = field(default="", repr=False)
+    stood_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class Batches:
         self.check_may_decide(actor, decision.verb)
         await self.get(actor, batch_id)
         payload = {"batch": batch_id, "reason": decision.reason, "digest": decision.digest}
+        if decision.stood_at is not None:
+            payload["stood_at"] = decision.stood_at.isoformat()
         kind = f"batch.{decision.verb}"
         await self._link.ask(actor, kind, payload, idempotency_key, decision.password)
         return await self.get(actor, batch_id)

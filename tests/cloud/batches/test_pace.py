@@ -53,11 +53,15 @@ def test_disconnects_wait_for_their_budgets_and_beyond_one_decision_for_another(
     assert town.states(batch) == {"confirmed": 5, "waiting": 7}
     assert town.batch(batch).state == "quarantined"
     assert "may not approve" in refused(town.decide(batch, "release", "ann"))
-    assert town.decide(batch, "release").state == "done"
+    shown = town.batch(batch).updated_at.isoformat()
+    assert town.decide(batch, "release", stood_at=shown).state == "done"
     for _ in range(12):
         town.turn(900)
         town.answer_all(output=False)
     assert town.states(batch) == {"confirmed": 10, "waiting": 2}
+    assert town.batch(batch).state == "quarantined"
+    late = town.decide(batch, "release", "cleo", stood_at=shown)
+    assert "has moved since it was shown" in refused(late), "it was for the five before"
 
 
 def test_disconnects_of_a_batch_keep_the_same_drawn_delay(town):

@@ -82,6 +82,25 @@ def test_without_a_soak_time_a_person_lets_each_wave_begin(town, waving, refused
     assert town.batch(batch).state == "done"
 
 
+def test_a_word_for_one_wave_lets_no_later_one_begin(town, waving, refused):
+    """Two approvers look at the same wave; the second one's word comes when the next is over."""
+    batch = waving()
+    town.answer_all()
+    town.turn()
+    shown = town.batch(batch).updated_at.isoformat()
+    assert town.decide(batch, "resume", stood_at=shown).outcome["state"] == "running"
+    town.turn()
+    town.answer_all()
+    town.turn()
+    assert (town.batch(batch).state, town.batch(batch).wave) == ("paused", 1)
+    assert "has moved since it was shown" in refused(
+        town.decide(batch, "resume", "cleo", stood_at=shown)
+    )
+    assert town.states(batch) == {"confirmed": 5, "waiting": 7}
+    now = town.batch(batch).updated_at.isoformat()
+    assert town.decide(batch, "resume", "cleo", stood_at=now).outcome["state"] == "running"
+
+
 @pytest.mark.parametrize("wave", [0, 1, 2])
 def test_a_pause_within_a_wave_opens_no_other(town, waving, wave):
     batch = waving(soak_s=0)

@@ -179,6 +179,8 @@ class Batches:
             raise Refused("Another person must approve this.")
         if decision.digest != batch.digest:
             raise Refused("this is not the hash of the batch")
+        if decision.verb != "approve" and decision.stood_at != batch.updated_at:
+            raise Refused("the batch has moved since it was shown; look how it stands now")
 
     def _turn(self, batch_id: str, before: str, after: str) -> None:
         self.lines[batch_id] = [

@@ -101,7 +101,8 @@ def open_dialog(
 
         async def send() -> None:
             password = proving.proof().to_text() if proving else ""
-            decision = Decision(verb, str(reason.value or "").strip(), batch.digest, password)
+            why, stood_at = str(reason.value or "").strip(), batch.updated_at
+            decision = Decision(verb, why, batch.digest, password, stood_at)
             await desk.services.batches.decide(await desk.actor(), batch.id, decision, page.key)
             await done()
 

@@ -161,6 +161,7 @@ def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
     """Lets a batch that was held move again, as long as it is what was approved."""
     if has_lapsed(case.policy, batch, case.now):
         raise Denied(LAPSED)
+    _check_stands(case, batch)
     _second_person(case, batch)
     edited = frozen.edited(case.session, batch, case.give_way)
     if edited is not None:
@@ -170,6 +171,16 @@ def _go_on(case: Case, batch: Batch, why: str) -> Outcome:
     forgive(batch, tally(case.session, batch.id))
     move(case.session, batch, case.step(_onward(batch), _why(case, why)), case.now)
     return _outcome(batch)
+
+
+def _check_stands(case: Case, batch: Batch) -> None:
+    """Checks that the batch has not moved since it was shown to whoever decides.
+
+    Somebody else may have let it go on meanwhile, and it be held again: by a later wave, by rows
+    that failed, or as many more have left.
+    """
+    if case.asked.payload.get("stood_at") not in (None, batch.updated_at.isoformat()):
+        raise Denied("the batch has moved since it was shown; look how it stands now")
 
 
 def _second_person(case: Case, batch: Batch) -> str:
