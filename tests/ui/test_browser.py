@@ -260,6 +260,34 @@ def test_a_press_that_is_let_go_elsewhere_is_none(page, server):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_second_press_of_a_double_click_is_not_for_the_row_that_came_there(page, server):
+    """The first one takes a request out of the list, and the next one stands where it was."""
+    for meter in ("HES12643724", "HES12643761"):
+        page.goto(f"{server.base}/meters/{meter}")
+        settle(page)
+        page.get_by_role("button", name="Disconnect supply…").click()
+        page.get_by_label("Reason (required)").click()
+        page.get_by_role("option", name="Customer moved out").click()
+        page.get_by_label("Last 4 digits of the serial number").fill(meter[-4:])
+        page.get_by_role("button", name="Request disconnect").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto(f"{server.base}/commands")
+    settle(page)
+    withdraws = page.get_by_role("button", name="Withdraw")
+    count = withdraws.count()
+    withdraws.first.hover()
+    page.mouse.down()
+    page.mouse.up()
+    expect(withdraws).to_have_count(count - 1)
+    page.evaluate("addEventListener('click', (event) => { window.heard = event.target; })")
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    assert page.evaluate("window.heard === undefined")
+    page.mouse.down()
+    page.mouse.up()
+    expect(withdraws).to_have_count(count - 2)
+
+
 def test_a_click_on_its_way_while_its_button_is_drawn_anew_is_heard(page, server):
     before_it_is_drawn_anew(page, server)
     page.wait_for_function("!window.before.isConnected")

@@ -48,4 +48,12 @@
     if (twin && named(twin) === press.name && !twin.disabled) (twin.matches("summary") ? twin : press.pressed).click();
     press = null;
   }, true);
+  // The second press of a double click is for what the first was: not for a button that came there meanwhile,
+  // as the next row does where the first one left the list.
+  let first = null;
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.(".live-area button");
+    if (event.detail < 2) first = button;
+    else if (button && button !== first) { event.preventDefault(); event.stopImmediatePropagation(); }
+  }, true);
 })();
