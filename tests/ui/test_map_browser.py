@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from console_double.server import Server
 from hesper_lab import screenshots
+from hesper_ui.services import Spot
+from hesper_ui.views import mapping
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 pytestmark = [
@@ -39,6 +41,29 @@ def test_an_open_map_loads_again_and_keeps_view_feeder_and_focus(
     expect(page.get_by_role("link", name="HES2")).to_be_focused()
     expect(page.locator("[data-map-feeder]")).to_have_value("f-000")
     assert again.value.url == chosen.value.url
+
+
+def test_a_gateway_on_the_map_is_told_as_in_its_list(page: Page, server: Server) -> None:
+    """One that was never heard is not offline, and one that was online hours ago is not online."""
+    now = datetime.now(UTC)
+    rows = [
+        Spot("gw-here", "online", 52.4, 13.3, now),
+        Spot("gw-late", "online", 52.5, 13.3, now - timedelta(hours=3)),
+        Spot("gw-new", "unknown", 52.4, 13.4, None),
+        Spot("gw-gone", "offline", 52.5, 13.4, now),
+    ]
+    answer = told() | {"gateways": [mapping.spot(each) for each in rows]}
+    page.route(ASKED, lambda route: route.fulfill(json=answer))
+    page.goto(f"{server.base}/map")
+    expect(page.locator(".map-square")).to_have_count(4)
+    assert page.locator(".map-square title").all_text_contents() == [
+        "gw-here · online",
+        "gw-late · online, stale",
+        "gw-new · not heard yet",
+        "gw-gone · offline",
+    ]
+    looks = page.locator(".map-square").evaluate_all("all => all.map(each => each.classList[1])")
+    assert looks == ["map-normal", "map-unknown", "map-unknown", "map-offline"]
 
 
 class Voice:

@@ -66,6 +66,7 @@ class Spot:
     state: str  # unknown | online | offline
     latitude: float
     longitude: float
+    last_seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ class Geography:
         )
 
     def _gateways(self, actor: Actor) -> list[Spot]:
-        shown = (Gateway.id, Gateway.state, Gateway.latitude, Gateway.longitude)
+        place = (Gateway.latitude, Gateway.longitude)
+        shown = (Gateway.id, Gateway.state, *place, Gateway.last_seen_at)
         query: Select[*tuple[Any, ...]] = select(*shown).where(
             Gateway.latitude.is_not(None),
             Gateway.longitude.is_not(None),

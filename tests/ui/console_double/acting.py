@@ -464,7 +464,7 @@ class Geography:
     async def gateways(self, actor: Actor) -> list[Spot]:
         rows = self._all.check(actor, Permission.READ).gateways
         return [
-            Spot(row.id, row.state, 52.47 + n / 20, 13.3 + n / 12)
+            Spot(row.id, row.state, 52.47 + n / 20, 13.3 + n / 12, row.last_seen_at)
             for n, row in enumerate(rows.values())
         ]
 

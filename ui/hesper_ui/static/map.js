@@ -153,9 +153,9 @@
       this.marks.replaceChildren(...spots, ...this.found.clusters.map((each) => this.ring(each, most)));
     }
     square(each) {
-      const [x, y] = this.at(each.at), mark = svg("rect", { x: x - 7, y: y - 7, width: 14, height: 14, class: `map-square map-${each.state}` });
+      const [x, y] = this.at(each.at), mark = svg("rect", { x: x - 7, y: y - 7, width: 14, height: 14, class: `map-square map-${each.mark}` });
       const title = svg("title");
-      title.textContent = `${each.id} · ${hesperSay(each.state === "online" ? "online" : "offline")}`;
+      title.textContent = `${each.id} · ${each.word}`;
       mark.append(title);
       mark.addEventListener("click", () => go(`/gateways/${encodeURIComponent(each.id)}`));
       return mark;

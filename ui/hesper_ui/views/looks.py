@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from hesper_ui.services import READING, CommandRow, GatewayRow, LevelDay, MeterRow
+from hesper_ui.services import READING, CommandRow, GatewayRow, LevelDay, MeterRow, Spot
 from hesper_ui.views.findings import found
 from hesper_ui.views.wording import decimal, retold
 from hesper_ui.words import later, say
@@ -172,7 +172,7 @@ def level_state(row: LevelDay) -> Look:
     return Look("warning" if row.final else "working", word)
 
 
-def gateway_state(row: GatewayRow, now: datetime | None = None) -> Look:
+def gateway_state(row: GatewayRow | Spot, now: datetime | None = None) -> Look:
     """Returns whether a gateway is online, offline or unknown; of one long unheard, that it was.
 
     Nobody is called offline while the head end has lost its broker: then nobody is heard.

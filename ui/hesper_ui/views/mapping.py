@@ -5,7 +5,7 @@ from typing import Any
 
 from hesper_ui.services import Branch, Cluster, Invalid, MeterQuery, MeterRow, Spot
 from hesper_ui.views import meter_list
-from hesper_ui.views.looks import meter_state
+from hesper_ui.views.looks import gateway_state, meter_state
 from hesper_ui.words import say
 
 MOST_LISTED = 60
@@ -49,7 +49,8 @@ def cluster(each: Cluster) -> dict[str, Any]:
 
 def spot(each: Spot) -> dict[str, Any]:
     """Returns one gateway as the map's script reads it."""
-    return {"id": each.id, "at": [each.latitude, each.longitude], "state": each.state}
+    look, at = gateway_state(each), [each.latitude, each.longitude]
+    return {"id": each.id, "at": at, "mark": look.mark, "word": say(look.word)}
 
 
 def listed(row: MeterRow) -> dict[str, Any]:
