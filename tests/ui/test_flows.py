@@ -63,6 +63,14 @@ async def test_the_overview_says_how_many_causes_it_does_not_show(console):
         await user.should_see("2 more causes")
 
 
+async def test_a_meter_is_not_called_online_while_the_broker_is_lost(console):
+    async with console.person("operator") as user:
+        console.services.broker_lost_since = datetime.now(UTC)
+        await user.open(f"/meters/{METER}")
+        await user.should_see("Online, stale", retries=20)
+        assert "Online" not in texts(user).splitlines()
+
+
 async def test_what_could_not_be_looked_at_again_stays_and_offers_a_retry(console):
     async with console.person("operator") as user:
         await user.open("/events")

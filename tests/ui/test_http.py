@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
@@ -119,6 +120,21 @@ async def test_the_grid_pages_sorts_and_searches_on_the_server(browser):
     assert [row["id"] for row in found["rows"]] == [ids[0]]
     silent = (await browser.get("/console/meters?view=silent")).json()
     assert {row["state"]["word"] for row in silent["rows"]} == {"silent"}
+
+
+async def test_nobody_is_called_online_while_the_broker_is_lost(app, browser, services):
+    app.state.hesper_places = ()
+    await sign_in(browser)
+    services.broker_lost_since = datetime.now(UTC)
+    rows = (await browser.get("/console/meters")).json()["rows"]
+    assert {row["state"]["word"] for row in rows} == {"online, stale", "silent", "discovered"}
+    assert not any(row["state"]["mark"] == "normal" for row in rows)
+    listed = (await browser.get("/console/map?box=-90,-180,90,180")).json()["listed"]
+    assert "online, stale" in {row["word"] for row in listed}
+    assert not any((row["mark"], row["word"]) == ("normal", "online") for row in listed)
+    online = next(row["id"] for row in rows if row["state"]["word"] == "online, stale")
+    found = (await browser.get(f"/console/search?q={online}")).json()["found"]
+    assert found[0]["note"].startswith("online, stale")
 
 
 async def test_the_grid_asks_for_a_session_and_for_sense(browser):

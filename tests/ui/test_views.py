@@ -226,11 +226,11 @@ def test_a_list_of_silent_meters_says_of_each_why():
     told = {meter_list.why_silent(row, offline) for row in silent if row.gateway in offline}
     assert told == {"gateway is offline"}
     alone = next(row for row in silent if row.gateway not in offline)
-    assert meter_list.row(alone, offline)["why"] == "does not answer"
+    assert meter_list.row(alone, offline, is_anybody_heard=True)["why"] == "does not answer"
     assert (
         meter_list.why_silent(replace(alone, last_contact_at=None), offline) == "never heard from"
     )
-    assert meter_list.row(alone)["why"] == ""
+    assert meter_list.row(alone, is_anybody_heard=True)["why"] == ""
 
 
 def test_a_register_that_ran_backwards_is_not_drawn_as_power():

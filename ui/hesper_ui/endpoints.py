@@ -79,7 +79,8 @@ async def _meters(request: Request, desk: Desk) -> Response:
     if meter_list.names_causes(asked):
         gateways = await desk.services.gateways.list(actor)
         offline = {each.id for each in gateways if each.state == "offline"}
-    rows = [meter_list.row(meter, offline) for meter in page.rows]
+    heard = await desk.is_anybody_heard(actor)
+    rows = [meter_list.row(each, offline, is_anybody_heard=heard) for each in page.rows]
     return JSONResponse({"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"})
 
 
@@ -89,7 +90,9 @@ async def _search(request: Request, desk: Desk) -> Response:
     found = finding.pages(request.app.state.hesper_places, actor, text)
     if text:
         asked = MeterQuery(search=text, limit=finding.MOST)
-        found += finding.meters((await desk.services.meters.page(actor, asked)).rows)
+        rows = (await desk.services.meters.page(actor, asked)).rows
+        heard = await desk.is_anybody_heard(actor)
+        found += finding.meters(rows, is_anybody_heard=heard)
         found += finding.kept(await desk.services.assets.search(actor, text, finding.MOST))
         found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
         found += finding.lists(text)  # last: a name that somebody typed goes before
@@ -101,12 +104,13 @@ async def _map(request: Request, desk: Desk) -> Response:
     actor, services = await desk.actor(), desk.services
     query, cell = mapping.asked(request.query_params)
     page = await services.meters.page(actor, query)
+    heard = await desk.is_anybody_heard(actor)
     found = {
         "clusters": [
             mapping.cluster(each) for each in await services.geography.clusters(actor, query, cell)
         ],
         "gateways": [mapping.spot(each) for each in await services.geography.gateways(actor)],
-        "listed": [mapping.listed(row) for row in page.rows],
+        "listed": [mapping.listed(row, is_anybody_heard=heard) for row in page.rows],
         "total": page.total,
     }
     return JSONResponse(found, headers={"Cache-Control": "no-store"})

@@ -116,6 +116,7 @@ class DoubleServices:
         self.plans = planning.Plans(self)
         self.plan_sending = planning.Sending(self)
         self.batched = 0  # commands of batches that are under way
+        self.broker_lost_since: datetime | None = None
 
     @cached_property
     def long_work(self) -> longer.LongerWork:
@@ -155,7 +156,7 @@ class DoubleServices:
         self.assets = keeping.Assets(self)
         self.images = firmware.Images(self)
         self.plans = planning.Plans(self)
-        self.batched = 0
+        self.batched, self.broker_lost_since = 0, None
 
     def end_all_of(self, username: str) -> None:
         """Ends whatever is open in a name, as the authority's word does."""
@@ -547,7 +548,11 @@ class _Overview(_Service):
             kill_switch=self._all.commands.switch.engaged,
             commands_in_batches=self._all.batched,
             fleet_load_at=now,
+            broker_lost_since=self._all.broker_lost_since,
         )
+
+    async def figures_now(self, actor: Actor) -> Overview:
+        return await self.figures(actor)
 
     async def load_24h(self, actor: Actor) -> FleetLoad:
         self._all.check(actor, Permission.READ)

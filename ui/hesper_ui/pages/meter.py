@@ -1,6 +1,5 @@
 """Meter: one supply with its relay, load profile, registers, gaps, events and commands."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +9,12 @@ from nicegui.page_arguments import PageArguments
 from hesper_ui.desk import Desk
 from hesper_ui.elements import box, link, panel
 from hesper_ui.pages import meter_assets, meter_head, meter_lists, timeline
+from hesper_ui.pages.meter_head import Head
 from hesper_ui.pages.meter_load import LoadPanel
 from hesper_ui.pages.meter_trace import TracePanel
 from hesper_ui.part import Part, look_every, watch
 from hesper_ui.places import Place
-from hesper_ui.services import Actor, AlertRow, MeterDetail
+from hesper_ui.services import Actor
 from hesper_ui.views import load_profile
 from hesper_ui.words import say
 
@@ -34,12 +34,13 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     ui.page_title(f"{meter} · Hesper")
     dialogs = box("div", "contents")
 
-    async def load_head(asking: Actor) -> tuple[MeterDetail, Sequence[AlertRow]]:
+    async def load_head(asking: Actor) -> Head:
         found = await services.meters.get(asking, meter)
-        return found, await services.alerts.list(asking, "open", None, ALERTS, meter)
+        alerts = await services.alerts.list(asking, "open", None, ALERTS, meter)
+        return Head(found, alerts, await desk.is_anybody_heard(asking))
 
     head = Part(
-        desk, load_head, lambda found: meter_head.draw(desk, actor, *found, dialogs, refresh)
+        desk, load_head, lambda found: meter_head.draw(desk, actor, found, dialogs, refresh)
     )
     with box("div", "grid-main"):
         with box("div", "stack"):

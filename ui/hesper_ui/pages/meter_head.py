@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from nicegui import ui
 
@@ -23,7 +24,14 @@ from hesper_ui.services import (
     RelayAction,
 )
 from hesper_ui.views import batches, relay
-from hesper_ui.views.looks import command_kind, command_state, meter_state, relay_state, severity
+from hesper_ui.views.looks import (
+    Look,
+    command_kind,
+    command_state,
+    meter_state,
+    relay_state,
+    severity,
+)
 from hesper_ui.views.wording import capital, power, sentence
 from hesper_ui.words import later, say
 
@@ -38,20 +46,22 @@ _GLASS: dict[RelayAction, str] = {
 }
 
 
-def draw(
-    desk: Desk,
-    actor: Actor,
-    detail: MeterDetail,
-    alerts: Sequence[AlertRow],
-    dialogs: ui.element,
-    done: Done,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is drawn: the meter, its open alerts, and whether the head end has its broker."""
+
+    meter: MeterDetail
+    alerts: Sequence[AlertRow]
+    is_anybody_heard: bool
+
+
+def draw(desk: Desk, actor: Actor, head: Head, dialogs: ui.element, done: Done) -> None:
     """Draws title, status line, actions, what is wrong, and what stands in the way."""
-    row = detail.row
+    detail, row = head.meter, head.meter.row
     with box("div", "page-head"):
         with box("div", "titles"):
             Text(row.id, "h1", tabindex="-1")
-            _status_line(detail)
+            _status_line(detail, meter_state(row, is_anybody_heard=head.is_anybody_heard))
         with box("div", "actions"):
             if actor.may(Permission.REQUEST_COMMAND):
                 _read_now(desk, detail, done)
@@ -67,7 +77,7 @@ def draw(
     if row.life_support:
         text = say("Life support: someone at this address depends on the supply.")
         states.notice("warning", text, "warning").style("margin-top: 12px")
-    for alert in alerts:
+    for alert in head.alerts:
         alert_notice(alert)
     if detail.pending_command is not None:
         _pending(detail.pending_command)
@@ -75,9 +85,9 @@ def draw(
         _why_not(detail)
 
 
-def _status_line(detail: MeterDetail) -> None:
+def _status_line(detail: MeterDetail, online: Look) -> None:
     row = detail.row
-    online, relay_look = meter_state(row), relay_state(row)
+    relay_look = relay_state(row)
     with box("div", "meta status-line"):
         with box("span", "marked"):
             mark(online.mark)

@@ -50,20 +50,17 @@ def lists(text: str) -> list[Found]:
     ]
 
 
-def meters(rows: Sequence[MeterRow]) -> list[Found]:
-    """Returns lines for meters."""
+def meters(rows: Sequence[MeterRow], *, is_anybody_heard: bool) -> list[Found]:
+    """Returns lines for meters; ``is_anybody_heard``: the head end has its broker."""
     return [
         Found(
             title=row.id,
-            note=" · ".join(part for part in (_state(row), row.customer, row.address) if part),
+            note=" · ".join(part for part in (say(look.word), row.customer, row.address) if part),
             address=f"/meters/{row.id}",
         )
         for row in rows
+        for look in [meter_state(row, is_anybody_heard=is_anybody_heard)]
     ]
-
-
-def _state(row: MeterRow) -> str:
-    return say(meter_state(row).word)
 
 
 def kept(hits: Sequence[SearchHit]) -> list[Found]:

@@ -139,12 +139,15 @@ def evidence(command: CommandRow) -> str:
     return f"{shown}; {noted}" if noted else shown
 
 
-def meter_state(row: MeterRow) -> Look:
-    """Returns whether a meter is online, silent, or not yet commissioned."""
+def meter_state(row: MeterRow, *, is_anybody_heard: bool) -> Look:
+    """Returns whether a meter is online, silent, or not yet commissioned.
+
+    Nobody is called online while the head end has lost its broker: it is said that it was so.
+    """
     if row.state == "discovered":
         return Look("info", "discovered")
     if row.online:
-        return Look("normal", "online")
+        return Look("normal", "online") if is_anybody_heard else _was_online()
     if row.last_contact_at is None:
         return Look("unknown", "never seen")
     return Look("offline", "silent")
@@ -172,6 +175,10 @@ def level_state(row: LevelDay) -> Look:
     return Look("warning" if row.final else "working", word)
 
 
+def _was_online() -> Look:
+    return Look("unknown", say("{word}, stale", word=say("online")))
+
+
 def gateway_state(row: GatewayRow | Spot, now: datetime | None = None) -> Look:
     """Returns whether a gateway is online, offline or unknown; of one long unheard, that it was.
 
@@ -180,7 +187,7 @@ def gateway_state(row: GatewayRow | Spot, now: datetime | None = None) -> Look:
     if row.state == "online":
         heard = row.last_seen_at
         if heard is None or (now or datetime.now(UTC)) - heard > GATEWAY_STALE_AFTER:
-            return Look("unknown", say("{word}, stale", word=say("online")))
+            return _was_online()
         return Look("normal", "online")
     if row.state == "offline":
         return Look("offline", "offline")

@@ -53,9 +53,9 @@ def spot(each: Spot) -> dict[str, Any]:
     return {"id": each.id, "at": at, "mark": look.mark, "word": say(look.word)}
 
 
-def listed(row: MeterRow) -> dict[str, Any]:
+def listed(row: MeterRow, *, is_anybody_heard: bool) -> dict[str, Any]:
     """Returns one meter of the list beside the map."""
-    look = meter_state(row)
+    look = meter_state(row, is_anybody_heard=is_anybody_heard)
     where = row.address or row.customer or row.gateway or ""
     return {"id": row.id, "mark": look.mark, "word": say(look.word), "note": where}
 

@@ -100,11 +100,13 @@ def why_silent(meter: MeterRow, offline: Collection[str]) -> str:
     return say("gateway is offline") if meter.gateway in offline else say("does not answer")
 
 
-def row(meter: MeterRow, offline: Collection[str] | None = None) -> dict[str, Any]:
+def row(
+    meter: MeterRow, offline: Collection[str] | None = None, *, is_anybody_heard: bool
+) -> dict[str, Any]:
     """Returns one meter as the grid shows it; why it is silent where its gateways are known."""
     return {
         "id": meter.id,
-        "state": _worn(meter_state(meter)),
+        "state": _worn(meter_state(meter, is_anybody_heard=is_anybody_heard)),
         "why": "" if offline is None else why_silent(meter, offline),
         "relay": _worn(relay_state(meter)),
         "customer": meter.customer,
