@@ -1,8 +1,13 @@
 """How alerts and their delivery are drawn and read back."""
 
+from dataclasses import replace
+
 import pytest
+from console_double.fleet import Fleet
+from hesper_ui import tongues
 from hesper_ui.services import Invalid
 from hesper_ui.views import alerts, delivery
+from hesper_ui.words import speaking
 
 
 def test_the_sparkline_holds_only_our_own_numbers():
@@ -11,6 +16,13 @@ def test_the_sparkline_holds_only_our_own_numbers():
     assert "stroke-dasharray" in drawn
     assert "stroke-dasharray" not in alerts.spark([0, 3], 100)
     assert alerts.spark([], 100).startswith("<svg")
+
+
+def test_alerts_of_the_whole_fleet_stand_under_its_name():
+    alert = replace(Fleet().alerts[0], group="fleet/all areas/gateway-offline")
+    assert [each.name for each in alerts.groups([alert])] == ["All areas"]
+    with speaking(tongues.tongue("de")):
+        assert [each.name for each in alerts.groups([alert])] == ["Alle Gebiete"]
 
 
 @pytest.mark.parametrize(

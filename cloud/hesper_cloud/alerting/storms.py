@@ -195,6 +195,7 @@ def _part(storm: Alert) -> Part:
     return Part(kind, str(told.get("id", "")), name, storm.element is not None)
 
 
+_FLEET = later("All areas")
 _TEXTS = {  # by whether it is the whole fleet, and whether it is made of gateways
     (False, False): later("{kind} {name}: {count} of {total} {members}, {what}."),
     (False, True): later(
@@ -214,7 +215,7 @@ def _text(told: _Told, lost: Lost, customers: int) -> str:
     return worded(
         _TEXTS[part == FLEET, told.kind is GATEWAYS],
         kind=part.kind.capitalize(),
-        name=named if part != FLEET else part.name.capitalize(),
+        name=named if part != FLEET else worded(_FLEET),
         count=count,
         total=lost.of,
         members=word,

@@ -9,6 +9,10 @@ from hesper_cloud.delivery.messages import Entry, Message
 from hesper_cloud.rules.alerts import Subject, Telling
 from hesper_cloud.rules.silence import SilenceRule
 from hesper_cloud.settings import RuleSettings
+from hesper_cloud.worded import restored
+from hesper_ui import tongues
+from hesper_ui.views.wording import retold
+from hesper_ui.words import speaking
 from sqlalchemy import insert, update
 
 OFFLINE = "storm/gateway-offline"
@@ -55,6 +59,10 @@ def test_a_broker_that_is_down_is_one_alert_of_the_whole_fleet(wide):
     assert storm.text == (
         "All areas: 501 of 501 gateways, gateway offline, 5000 meters behind them."
     )
+    with speaking(tongues.tongue("de")):
+        assert retold(restored(storm.text, storm.said)) == (
+            "Alle Gebiete: 501 von 501 Gateways, Gateway offline, 5000 Zähler dahinter."
+        )
     assert (storm.affected_count, storm.extent["gateways"]) == (5000, 501)
     assert storm.extent["parts"][0] == {"name": "area Area 0", "gateways": 50}
     assert len(wide.found(hidden=True)) == 501

@@ -76,6 +76,8 @@ def _name(key: str) -> str:
     kind, _, name = key.partition("/")
     if kind == "rule":
         return attention_words.cause(name)
+    if kind == "fleet":
+        return say("All areas")
     return f"{say(_PARTS.get(kind, kind))} {name.partition('/')[0]}"
 
 
