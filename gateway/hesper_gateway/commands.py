@@ -7,7 +7,8 @@ An envelope is judged strictly in this order, and whatever fails moves no relay:
 1. signature, schema, gateway. Not trusted: counted and told as an alarm, never answered.
 2. a command id that the journal knows gets its journalled result again, and nothing else happens.
 3. time proven since the start, within ``not_before`` … ``not_after`` (else it is proven once more
-   first), and issued after the journal began.
+   first), and issued after the journal began. A lost journal may have let it happen: what does
+   more than read is unknown then, whatever speaks against it.
 4. a meter of this gateway with the logical device name that the command names, or this gateway
    itself; parameters that fit the kind, and what the kind needs there.
 5. counter fresh in the replay window, and below this gateway's own ceilings on disconnects. One
@@ -26,7 +27,7 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from hesper_contracts import commands, jsonbody
@@ -52,6 +53,7 @@ PROOF_WAIT_S = 5.0
 REPEAT_QUIET_S = 10.0
 LONGEST_PAUSE_S = 1.0
 STORE_AGAIN_S = 5.0
+NOT_KNOWN = "whether it was carried out before that is not known"
 NO_PROOF = Outcome("rejected", "the gateway has no proven time since its start")
 
 Alarm = Callable[[str, str], None]
@@ -191,7 +193,7 @@ class Executor:
                 await self._begin_journal()
             objection = self._objection(command, now) if now is not None else NO_PROOF
             if objection is not None:
-                return objection
+                return self._as_known(command, objection)
             try:
                 await self._accept(command, digest)
             except TooSoon as early:
@@ -224,7 +226,7 @@ class Executor:
             return Outcome("expired", f"not valid after {command.not_after.isoformat()}")
         began = journal.beginning(self._database)
         if began is not None and command.issued_at < began:
-            return Outcome("rejected", "issued before this gateway's journal began; issue it anew")
+            return Outcome("rejected", "issued before this gateway's journal began")
         name = self._name(command)
         if name is None:
             return Outcome("rejected", f"{command.meter} cannot be commanded at this gateway")
@@ -232,6 +234,14 @@ class Executor:
             return Outcome("rejected", f"{command.meter} has another device name at this gateway")
         never = self._meters.objection(command)
         return Outcome("rejected", never) if never is not None else None
+
+    def _as_known(self, command: Command, objection: Outcome) -> Outcome:
+        """Returns an objection; what a lost journal may have let happen is unknown, not refused."""
+        began, not_begun = journal.beginning(self._database), self._database.read(journal.is_new)
+        is_from_before = not_begun or (began is not None and command.issued_at < began)
+        if not is_from_before or execution.only_reads(command):
+            return objection
+        return replace(objection, state="unknown", detail=f"{objection.detail}; {NOT_KNOWN}")
 
     def _name(self, command: Command) -> str | None:
         """Returns the device name that a command must have; empty for the gateway itself."""

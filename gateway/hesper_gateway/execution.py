@@ -175,6 +175,11 @@ def is_run_again(command: Command) -> bool:
     return not is_final and command.kind not in _WRITING
 
 
+def only_reads(command: Command) -> bool:
+    """Returns whether nothing is changed by carrying a command out, or by doing so again."""
+    return command.kind == "relay.read" or is_run_again(command)
+
+
 def is_for_relay(command: Command) -> bool:
     """Returns whether a command is about a relay: moved at most once, then only read."""
     return command.kind.startswith("relay.")

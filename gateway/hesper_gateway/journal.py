@@ -5,7 +5,7 @@ Theory of operation
 ::
 
     unknown ──accept──→ executing ──settle──→ confirmed | failed | expired | unknown
-       └──────refuse──→ rejected | expired
+       └──────refuse──→ rejected | expired | unknown
 
 `accept` is one durable step, taken before anything is done: the command's counter is marked in the
 replay window, a disconnect is counted against the ceilings, and the entry says *executing*. So a
@@ -14,7 +14,7 @@ are parts of the transaction that also stores the result in the outbox.
 
 A journal that was lost, or is new on a gateway that takes another's place, cannot say what was done
 already. So every new journal has a beginning, the authority's own time at the first proof, and what
-was issued before it is refused; the authority may issue it anew.
+was issued before it is not carried out; unless it only reads, its outcome is unknown.
 """
 
 import sqlite3

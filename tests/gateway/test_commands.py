@@ -306,6 +306,7 @@ async def test_a_clock_that_the_authority_has_put_right_since_refuses_no_command
 
 
 async def test_without_proven_time_nothing_moves(desk: Desk) -> None:
+    await desk.database.write(lambda c: journal.begin(c, NOON - timedelta(days=1)))
     async with desk.working():
         desk.give(COMMAND)
         result = await desk.result()
@@ -433,7 +434,35 @@ async def test_a_new_journal_refuses_what_another_may_have_done(desk: Desk) -> N
     async with desk.working():
         desk.prove(NOON + timedelta(seconds=1))
         result = await disconnect(desk, 1)
-    assert (result.state, "journal" in result.detail) == ("rejected", True)
+    assert (result.state, "journal" in result.detail) == ("unknown", True)
+    assert desk.wall.moves == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "late_s", "state"),
+    [
+        ("relay.disconnect", 9000, "unknown"),
+        ("relay.read", 1, "rejected"),
+        ("relay.read", 9000, "expired"),
+    ],
+)
+async def test_what_a_lost_journal_may_have_done_is_unknown(
+    desk: Desk, kind: str, late_s: int, state: str
+) -> None:
+    async with desk.working():
+        desk.prove(NOON + timedelta(seconds=late_s))
+        desk.give(changed(kind=kind))
+        result = await desk.last()
+    assert result.state == state
+    assert ("not known" in result.detail) == (state == "unknown")
+    assert desk.wall.moves == []
+
+
+async def test_without_proven_time_a_journal_that_has_not_begun_does_not_know(desk: Desk) -> None:
+    async with desk.working():
+        desk.give(COMMAND)
+        result = await desk.last()
+    assert (result.state, "proven time" in result.detail) == ("unknown", True)
     assert desk.wall.moves == []
 
 
@@ -450,7 +479,7 @@ async def test_a_journal_that_went_back_while_commands_come_counts_as_new(desk: 
         await desk.outbox.release(ReceiptList(GATEWAY, desk.outbox.epoch, (refusal,)))
         desk.seconds += 11
         result = await disconnect(desk, 2)
-    assert (result.state, "journal" in result.detail) == ("rejected", True)
+    assert (result.state, "journal" in result.detail) == ("unknown", True)
     assert len(desk.wall.moves) == 1
 
 
