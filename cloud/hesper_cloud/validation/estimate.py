@@ -28,11 +28,12 @@ class Gap(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """One estimated register value and by which method it was made."""
+    """One estimated register value, in steps of its scaler, and by which method it was made."""
 
     captured_at: int
     value: int
     method: str
+    scaler: int = 0
 
 
 def gaps(times: Sequence[int], values: Sequence[int], period_s: int) -> Iterator[Gap]:

@@ -10,10 +10,11 @@ from itertools import pairwise
 
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.quantities import is_net
-from hesper_cloud.stores.port import Quantity, Series
+from hesper_cloud.stores.port import Series
 from hesper_cloud.thresholds import Thresholds, Validation
 from hesper_cloud.validation import estimate
 from hesper_cloud.validation.codes import EDIT, is_doubted
+from hesper_cloud.validation.estimate import Estimate, Gap
 from hesper_cloud.validation.misread import misread_of
 from hesper_cloud.validation.sheet import in_steps, is_summable
 from hesper_cloud.validation.substitutes import Curve, Renewal
@@ -39,14 +40,13 @@ def renewal(
         for gap in estimate.gaps(times, values, span.period_s)
         if gap.after_at > span.start and gap.before_at < span.end
     ]
-    rules = (validation.estimation, validation.holidays)
     highest_w = in_steps(limits.highest_load_w, found.scaler)
     growth = _growth(right, span.period_s, _doubted(found, edits)) if touched else {}
     wanted = [
         each
         for gap in touched
         if (gap.after - gap.before) * 3600 <= highest_w * (gap.after_at - gap.before_at)
-        for each in estimate.fill(gap, span.period_s, growth, span.zone, rules)
+        for each in _filled(gap, around, span, growth, validation)
         if each.captured_at not in known
         and not any(abs(each.captured_at - at) * 2 < span.period_s for at in wrong)
     ]
@@ -57,9 +57,24 @@ def renewal(
         for row in held
         if row.method != EDIT and lowest <= row.captured_at.timestamp() <= highest
     ]
-    quantity = Quantity(curve.logical_name, found.scaler, found.unit)
     beside = frozenset(at for at in wrong if lowest < at < highest)
-    return Renewal(curve, quantity, wanted, before, beside)
+    return Renewal(curve, found.unit, wanted, before, beside)
+
+
+def _filled(
+    gap: Gap, around: Surroundings, span: Span, growth: Mapping[int, int], validation: Validation
+) -> list[Estimate]:
+    """Returns the estimates of a gap, in the coarser scaler of both its ends.
+
+    So the days of either can add them up, whatever scaler the register has by now.
+    """
+    finest = around.found.scaler
+    scaler = max(around.coarser.get(at, finest) for at in (gap.before_at, gap.after_at))
+    steps = int(10 ** (scaler - finest))
+    coarse = gap._replace(before=-(-gap.before // steps), after=gap.after // steps)
+    rules = (validation.estimation, validation.holidays)
+    found = estimate.fill(coarse, span.period_s, growth, span.zone, rules)
+    return [each._replace(scaler=scaler) for each in found]
 
 
 def _growth(known: Mapping[int, int], period_s: int, doubted: set[int]) -> dict[int, int]:

@@ -8,7 +8,6 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
-from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.estimate import Estimate
 
@@ -41,14 +40,14 @@ class Renewal:
 
     Attributes:
         curve: Whose estimates.
-        quantity: In what the values are given.
+        unit: In what the values are given.
         wanted: What should hold.
         before: What held when that was found, edits left aside.
         misread: When the register was read wrong beside a gap: those days change, too.
     """
 
     curve: Curve
-    quantity: Quantity
+    unit: int
     wanted: Sequence[Estimate]
     before: Sequence[Substitute]
     misread: frozenset[int] = frozenset()
@@ -73,13 +72,13 @@ def renew_estimates(session: Session, renewal: Renewal, at: datetime) -> set[int
 
     What a person edited since the renewal was found stays: the edit marks its day anew.
     """
-    curve, quantity = renewal.curve, renewal.quantity
+    curve = renewal.curve
     due = {each.captured_at: each for each in renewal.wanted}
     outdated = {}
     for row in renewal.before:
         moment = int(row.captured_at.timestamp())
         new = due.get(moment)
-        if new and (new.value, new.method, quantity.scaler) == (row.value, row.method, row.scaler):
+        if new and (new.value, new.method, new.scaler) == (row.value, row.method, row.scaler):
             del due[moment]
         else:
             outdated[row.id] = moment
@@ -95,8 +94,8 @@ def renew_estimates(session: Session, renewal: Renewal, at: datetime) -> set[int
             version=versions.get(each.captured_at, 0) + 1,
             method=each.method,
             value=each.value,
-            scaler=quantity.scaler,
-            unit=quantity.unit,
+            scaler=each.scaler,
+            unit=renewal.unit,
             made_at=at,
         )
         for each in fresh

@@ -1,7 +1,7 @@
 """What is known of registers around a span of captures, read for many meters at a time."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -37,10 +37,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of a register around a span: stored values, and the substitutes that hold."""
+    """What is known of a register around a span.
+
+    Attributes:
+        found: Stored values, in the finest scaler of any.
+        held: The substitutes that hold.
+        coarser: The scalers of those that were captured in a coarser one, by capture time.
+    """
 
     found: Series
     held: Sequence[Substitute]
+    coarser: Mapping[int, int] = field(default_factory=dict)
 
 
 def silent_after(
@@ -78,8 +85,10 @@ def far(
             for row in substitutes.current(session, some, quantities.LOAD_PROFILE, first, last):
                 held.setdefault((row.meter, row.logical_name), []).append(row)
         for register, curve in asked.items():
-            found = _series(stored.get(register, []))
-            yield curve, Surroundings(found, held.get(register, []))
+            pieces = stored.get(register, [])
+            found = _series(pieces)
+            coarser = _coarser(pieces, found.scaler)
+            yield curve, Surroundings(found, held.get(register, []), coarser)
 
 
 class _Piece(NamedTuple):
@@ -125,3 +134,13 @@ def _series(pieces: Sequence[_Piece]) -> Series:
         for at, value, quality in zip(*map(np.ndarray.tolist, piece.columns.values()), strict=True)
     ]
     return joined(sorted(points, key=attrgetter("captured_at")), None)
+
+
+def _coarser(pieces: Sequence[_Piece], scaler: int) -> dict[int, int]:
+    """Returns the scalers of what was captured in a coarser one, by capture time."""
+    return {
+        at: piece.quantity.scaler
+        for piece in pieces
+        if piece.quantity.scaler > scaler
+        for at in piece.columns["captured_at"].tolist()
+    }

@@ -156,7 +156,7 @@ def test_an_edit_that_came_while_estimates_were_worked_out_stays(plant, monkeypa
         (row,) = (each for each in substitutes.current(session, ["M1"], register.profile, at, at))
         row.withdrawn_at, row.withdrawn_by = plant.now, "ann"
         outdated = row.id
-    of_before = substitutes.Renewal(register, plant.ENERGY, [], [held[at]])
+    of_before = substitutes.Renewal(register, plant.ENERGY.unit, [], [held[at]])
     with writing(plant.engine) as session:
         assert substitutes.renew_estimates(session, of_before, plant.now) == set()
     with reading(plant.engine) as session:
@@ -396,6 +396,23 @@ def test_a_meter_is_summed_as_it_is_whatever_its_neighbours_measure_in(plant):
     assert {each.meter: (each.scaler, each.unit) for each in estimates(plant)} == {
         meter: kind for meter, kind in kinds.items() if meter != "M0"
     }
+
+
+@pytest.mark.parametrize("scalers", [(0, -2), (-2, 0)])
+@pytest.mark.parametrize("changed_at", ["2026-06-02T12:00", "2026-06-03", "2026-06-04T12:00"])
+def test_a_gap_near_a_change_of_the_scaler_keeps_its_energy(plant, scalers, changed_at):
+    """Each day is added up in the scaler of its own readings, which may be the coarser one."""
+    gap = range(plant.at("2026-06-01T12:00") + 1, plant.at("2026-06-03T12:00"))
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-06"), first=10_001)
+    pieces: dict[int, dict[int, int]] = {scaler: {} for scaler in scalers}
+    for at in rows.keys() - set(gap):
+        scaler = scalers[at >= plant.at(changed_at)]
+        pieces[scaler][at] = rows[at] * 10**-scaler
+    for scaler, values in pieces.items():
+        plant.put("M1", values, Quantity("1.0.1.8.0.255", scaler, 30))
+    plant.settle()
+    query = "SELECT list_sum(sums) * 10.0 ** scaler, list_sum(counts) FROM days ORDER BY day"
+    assert plant.book.rows(query) == [(2400, 96)] * 5
 
 
 @pytest.mark.parametrize("scaler", [-128, -30, -7, 19, 127])
