@@ -43,7 +43,8 @@ _REFUSED = {
 }
 _SILENT = (
     "do --server, --client and --link fit? Over HDLC also --physical and --address-octets; on a "
-    "serial port --baudrate, --framing, --mode-e; --trace shows every octet"
+    "serial port --baudrate, --framing, --mode-e; a slow one needs a longer --timeout; --trace "
+    "shows every octet"
 )
 _BROKEN = "does --link fit? Some meters take one client at a time; --trace shows every octet"
 

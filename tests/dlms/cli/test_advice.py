@@ -37,6 +37,7 @@ NAME = "1:0.0.42.0.0.255:2"
         (ServiceError(3, "confirmed-service-error"), ""),
         (SecurityError("the tag is wrong"), "keys"),
         (NoAnswer("the meter did not answer"), "--physical"),
+        (NoAnswer("the meter did not answer"), "a longer --timeout"),
         (LinkError("10.0.0.1:4059 cannot be reached: refused"), "--port"),
         (LinkError("/dev/ttyUSB0 cannot be opened"), "dialout"),
         (LinkError("nobody listens on that UDP port"), "UDP"),
