@@ -110,7 +110,7 @@ def _table(
         entries["physical_address"] = place.physical
     if found.setting.mode_e_address:
         entries["mode_e_address"] = found.setting.mode_e_address
-    lines = ["[[meters]]", toml(entries).rstrip(), f'# keys_file = "{_id(found)}.json"']
+    lines = ["[[meters]]", toml(entries).rstrip(), f'# keys_file = "keys/{_id(found)}.json"']
     verified = {each.name: each.verified for each in known}
     lines += [f"# {note}" for note in _notes(found, line, template)]
     if verified.get(template, "unverified") == "unverified":

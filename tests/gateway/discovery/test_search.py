@@ -109,7 +109,7 @@ def test_what_is_missing_is_said_beside_the_proposal():
         'template = "generic-hdlc"',
         "server_address = 1",
         "physical_address = 17",
-        '# keys_file = "unnamed-17.json"',
+        '# keys_file = "keys/unnamed-17.json"',
         "# It keeps its name to itself: add logical_device_name from its plate.",
         "# It answers at 2400 baud; line bus is set to 9600.",
         "# No template knows this kind: write one with hesper-gateway template learn.",
