@@ -37,11 +37,16 @@ def _numbers(text: str) -> list[int]:
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         try:
-            found += range(int(first), int(last or first) + 1)
+            numbers = range(int(first), int(last or first) + 1)
         except ValueError as error:
             raise typer.BadParameter(f"{part!r} is no number or range") from error
-    if any(not 0 <= number <= _HIGHEST for number in found) or not found:
-        raise typer.BadParameter(f"addresses lie between 0 and {_HIGHEST}")
+        if not numbers:
+            raise typer.BadParameter(f"{part!r} ends before it begins")
+        if numbers[-1] > _HIGHEST:
+            raise typer.BadParameter(f"addresses lie between 0 and {_HIGHEST}")
+        found += numbers
+    if not found:
+        raise typer.BadParameter(f"{text!r} is no number or range")
     return found
 
 

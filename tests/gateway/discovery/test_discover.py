@@ -117,6 +117,8 @@ def test_the_agent_has_the_line(town):
         (("cell",), "meters are looked for on lines of kind tcp, udp and serial"),
         (("rs485", "--link", "wrapper"), "no wrapper there"),
         (("rs485", "--physical", "5-x"), "'5-x' is no number or range"),
+        (("rs485", "--physical", "20-16"), "'20-16' ends before it begins"),
+        (("rs485", "--physical", "0-99999999999"), "addresses lie between 0 and 16383"),
         (("rs485", "--physical", "20000"), "addresses lie between 0 and 16383"),
         (("rs485", "--address-octets", "3"), "1, 2 or 4 octets"),
         (("rs485", "-o", "nowhere/meters.toml"), "nowhere is no folder; make it first"),
