@@ -76,7 +76,7 @@ def explain(
 
     HDLC, M-Bus and wrapper frames are recognised, several may follow each other.
     What is broken is explained as far as it goes. With keys, ciphered APDUs are
-    opened.
+    opened. A password that --trace has starred makes its HDLC frame's FCS wrong.
 
     [dim]hesper-dlms explain C001C100030100010800FF0200[/]
     [dim]hesper-dlms explain 7EA00A00020023219318717E --second-opinion[/]
@@ -105,9 +105,10 @@ def explain(
 
 def _given(arguments: list[str]) -> bytes:
     if arguments == ["-"] or _is_file(arguments):
-        octets = desk_decode.read_input(arguments[0], binary=False)
+        octets = desk_decode.read_input(arguments[0])
     else:
-        octets = desk_decode.hex_text(" ".join(arguments), "the argument")
+        no_file = ", and no file has that name" if len(arguments) == 1 else ""
+        octets = desk_decode.hex_text(" ".join(arguments), "the argument", no_file)
     if not octets:
         raise LocalError(
             "there is nothing to explain: give octets as hex text, a file, or - for stdin"

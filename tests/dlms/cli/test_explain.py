@@ -178,3 +178,31 @@ def test_what_trace_wrote_is_explained_from_its_file(run: Run, tmp_path: Path) -
     assert "12000012" in done.stdout
     long = run("explain", GET.hex() + "00" * 5000)
     assert long.returncode == 0, "too long for the name of a file, and none"
+
+
+TRACE = """\
+-> 00 01 00 02 00 01 00 35 60 33 a1 09 06 07 60 85 74 05 08 01 01 8a 02 07 80 8b 07 60 85 74 05 \
+08 02 01 ac 07 80 05 ** ** ** ** ** be 10 04 0e 01 00 00 00 06 5f 1f 04 00 00 5e 1f ff ff
+<- 00 01 00 01 00 02 00 19 61 17 a1 09 06 07 60 85 74 05 08 01 01 a2 03 02 01 01 a3 05 a1 03 02 \
+01 0d
+failed: association rejected (permanent, diagnostic 13)
+try: authentication-failure: the password or the keys are not those of this --client
+"""
+
+
+def test_a_trace_of_what_failed_is_explained_as_it_was_kept(run: Run, tmp_path: Path) -> None:
+    """It is traced because it fails, and a password in it is starred."""
+    file = tmp_path / "trace.txt"
+    file.write_text(TRACE)
+    done = run("explain", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "authentication_value: not shown" in done.stdout
+    assert "13 (0xD) authentication-failure" in done.stdout
+
+
+@pytest.mark.parametrize("argument", ["nowhere.hex", "zz"])
+def test_no_option_is_named_that_explain_does_not_have(run: Run, argument: str) -> None:
+    done = run("explain", argument)
+    assert done.returncode == 2
+    assert "is not hex text, and no file has that name" in done.stderr
+    assert "--binary" not in done.stderr
