@@ -8,7 +8,8 @@ import pytest
 from console_double.acting import CODE, CODED, UNFIT
 from console_double.people import HOW_OLD, Console, disabled, fill, press, texts, until
 from console_double.services import PASSWORD
-from hesper_ui.services import Unavailable
+from hesper_ui.dialogs import sheet
+from hesper_ui.services import Actor, CommandRow, CommandWish, Role, Unavailable
 from sqlalchemy.exc import OperationalError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -220,6 +221,30 @@ async def test_an_account_with_a_second_factor_is_asked_for_its_code(console):
         await fill(other, approval_code=CODE)
         await press(other, "Approve batch")
         await until(lambda: console.services.batches.kept[batch].state == "done")
+
+
+async def test_a_plain_button_asks_for_one_command_at_a_time_however_often_clicked(console):
+    known = next(iter(console.services.fleet.meters))
+    wish, who = CommandWish("ping", known, {}, ""), Actor("operator", Role.OPERATOR)
+    asked: dict[str, CommandRow] = {}
+
+    async def send(key: str) -> CommandRow:
+        if key not in asked:
+            row = await console.services.commands.request(who, wish, key)
+            asked[key] = replace(row, state="sent")
+        await asyncio.sleep(0)
+        return asked[key]
+
+    async def done() -> None:
+        """Draws nothing."""
+
+    ask = sheet.asking(send, done)
+    for count in (1, 2, 3):
+        await asyncio.gather(ask(), ask(), ask())
+        assert len(asked) == count
+        await ask()
+        assert len(asked) == count, "it is under way still"
+        asked |= {key: replace(row, state="expired") for key, row in asked.items()}
 
 
 async def test_break_glass_leaves_alone_and_is_reviewed_by_another(console):

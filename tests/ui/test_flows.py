@@ -231,6 +231,22 @@ async def test_ten_rapid_clicks_make_one_command(console):
         assert len(console.services.fleet.commands) == 1
 
 
+async def test_a_ping_that_has_ended_is_asked_anew_where_nothing_else_changed(console):
+    """As at a silent meter: the first ping came to nothing, and so the page stays as it was."""
+    async with console.person("operator") as user:
+        fleet = console.services.fleet
+        silent = next(each.id for each in fleet.meters.values() if not each.online)
+        await user.open(f"/meters/{silent}")
+        await user.should_see("Ping", retries=20)
+        for count in (1, 2, 3):
+            await press(user, "Ping")
+            await until(lambda count=count: len(fleet.commands) == count)
+            (*_, newest) = fleet.commands
+            for walk in console.services.commands.walks:
+                walk.cancel()
+            fleet.commands[newest] = replace(fleet.commands[newest], state="expired")
+
+
 async def test_a_request_is_approved_by_another_person_and_confirmed(console):
     async with console.person("operator") as asking, console.person("approver") as other:
         await open_dialog(asking)

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from hesper_ui import drawings
 from hesper_ui.elements import Text, block, box, button
-from hesper_ui.services import ServiceError, Unavailable
+from hesper_ui.services import CommandRow, ServiceError, Unavailable
 from hesper_ui.services.answering import answered
 from hesper_ui.views.wording import sentence
 from hesper_ui.words import say
@@ -109,6 +109,32 @@ def entry(
     line = ui.input(say(label), value=value, password=password, on_change=on_change)
     complete = "current-password" if password else "off"
     return line.props(f"outlined dense autocomplete={complete} maxlength=200")
+
+
+def asking(
+    send: Callable[[str], Awaitable[CommandRow]], done: Callable[[], Awaitable[None]]
+) -> Callable[[], Awaitable[None]]:
+    """Wraps what a plain button asks for under a key: one command at a time, however often clicked.
+
+    Once that one has ended, or was refused, the next click asks anew.
+    """
+    key, is_asked = uuid.uuid4().hex, False
+
+    async def ask() -> None:
+        nonlocal key, is_asked
+        used, is_repeat = key, is_asked
+        try:
+            made = await send(used)
+            if is_repeat and not made.is_open:
+                key = uuid.uuid4().hex if key == used else key
+                await send(key)
+        except ServiceError as refusal:
+            key, is_asked = key_after(refusal, key), False
+            raise
+        is_asked = True
+        await done()
+
+    return attempted(ask)
 
 
 def attempted(action: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -1,6 +1,5 @@
 """The top of a meter's page: how it is, what its relay says, and what may be asked of it."""
 
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from hesper_ui.desk import Desk
 from hesper_ui.dialogs import emergency
 from hesper_ui.dialogs.proving import is_coded
 from hesper_ui.dialogs.relay import RelayDialog
-from hesper_ui.dialogs.sheet import attempted
+from hesper_ui.dialogs.sheet import asking, attempted
 from hesper_ui.elements import Text, ago, block, box, button, link, mark
 from hesper_ui.pages import timeline
 from hesper_ui.services import (
@@ -124,15 +123,13 @@ def alert_notice(alert: AlertRow) -> None:
 
 
 def _read_now(desk: Desk, detail: MeterDetail, done: Done) -> None:
-    """Offers to read the relay; however often it is clicked, this drawing asks once."""
-    key = str(uuid.uuid4())
+    """Offers to read the relay."""
 
-    async def ask() -> None:
-        actor = await desk.actor()
-        await desk.services.commands.request_relay(actor, detail.row.id, "read", "", "", key)
-        await done()
+    async def ask(key: str) -> CommandRow:
+        actor, commands = await desk.actor(), desk.services.commands
+        return await commands.request_relay(actor, detail.row.id, "read", "", "", key)
 
-    control = button("Read relay now", attempted(ask), acts=True).mark("ask-read")
+    control = button("Read relay now", asking(ask, done), acts=True).mark("ask-read")
     pending = detail.pending_command
     block(control, pending is not None and pending.kind == "relay.read")
 
@@ -156,14 +153,11 @@ def _more(desk: Desk, detail: MeterDetail, dialogs: ui.element, done: Done) -> N
     """Offers what is rarely needed: asking whether it answers, its registers, the emergency."""
 
     def asks(kind: str, parameters: dict[str, object]) -> Callable[[], Awaitable[None]]:
-        key = str(uuid.uuid4())
-
-        async def ask() -> None:
+        async def ask(key: str) -> CommandRow:
             wish = CommandWish(kind, detail.row.id, parameters, "")
-            await desk.services.commands.request(await desk.actor(), wish, key)
-            await done()
+            return await desk.services.commands.request(await desk.actor(), wish, key)
 
-        return attempted(ask)
+        return asking(ask, done)
 
     def breaks(action: RelayAction) -> Callable[[], Awaitable[None]]:
         async def ask() -> None:

@@ -1,12 +1,11 @@
 """The decoded trace on a meter's page: what its gateway and it said when somebody asked for it."""
 
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from hesper_ui import states
 from hesper_ui.desk import Desk
-from hesper_ui.dialogs.sheet import attempted
+from hesper_ui.dialogs.sheet import asking
 from hesper_ui.elements import Text, block, box, button, mark, moment, panel
 from hesper_ui.part import Part
 from hesper_ui.services import (
@@ -94,20 +93,21 @@ class TracePanel:
         self._others(trace)
 
     def _offer(self, is_under_way: bool) -> None:
-        """Offers to ask; however often it is clicked, this drawing asks once."""
-        key = str(uuid.uuid4())
+        """Offers to ask."""
 
-        async def ask() -> None:
+        async def ask(key: str) -> CommandRow:
             actor = await self._desk.actor()
             wish = CommandWish(
                 "read.conversation", self._meter, {"logical_names": READ_REGISTERS}, ""
             )
-            await self._desk.services.commands.request(actor, wish, key)
+            return await self._desk.services.commands.request(actor, wish, key)
+
+        async def shown() -> None:
             self._chosen = ""
             await self.part.refresh()
             await self._done()
 
-        control = button("Trace the line now", attempted(ask), acts=True).mark("ask-trace")
+        control = button("Trace the line now", asking(ask, shown), acts=True).mark("ask-trace")
         block(control, is_under_way)
 
     def _others(self, trace: Trace) -> None:
