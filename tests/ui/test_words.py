@@ -11,8 +11,10 @@ from hesper_ui.views.looks import command_kind
 from hesper_ui.views.wording import (
     age_text,
     ago_text,
+    grouped,
     lasting_text,
     percent,
+    plain,
     plural,
     power,
     scaled,
@@ -96,6 +98,13 @@ def test_numbers_and_nouns_have_the_signs_and_forms_of_the_language():
         assert age_text(3 * 86_400) == "3 Tage"
         assert command_kind("relay.disconnect") == "Versorgung trennen"
     assert scaled(1_234_567, -2) == "12,345.67"
+
+
+@pytest.mark.parametrize("language", tongues.languages())
+def test_a_count_is_read_as_it_is_shown(language):
+    with speaking(tongues.tongue(language)):
+        written = (grouped(9_900), " 9 900", "9900")
+        assert {plain(each) for each in written} == {"9900"}
 
 
 @pytest.mark.parametrize(

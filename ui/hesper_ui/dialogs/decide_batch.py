@@ -12,7 +12,7 @@ from hesper_ui.elements import Text, box
 from hesper_ui.services import BatchVerb, BatchView, Decision
 from hesper_ui.views import batches
 from hesper_ui.views.looks import command_kind
-from hesper_ui.views.wording import grouped
+from hesper_ui.views.wording import grouped, plain
 from hesper_ui.words import later, say
 
 
@@ -88,7 +88,7 @@ def open_dialog(
         count = batches.taking_part(batch)
 
         def check() -> None:
-            typed = verb != "approve" or str(number.value or "").strip() == str(count)
+            typed = verb != "approve" or plain(str(number.value or "")) == str(count)
             given = proving.complete if proving else bool(str(reason.value or "").strip())
             page.allow(typed and given)
 

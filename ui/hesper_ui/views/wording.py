@@ -33,6 +33,11 @@ def grouped(value: int) -> str:
     return f"{value:,}".replace("-", MINUS).replace(",", current().group)
 
 
+def plain(text: str) -> str:
+    """Returns an integer as somebody wrote it, without what `grouped` puts between thousands."""
+    return "".join(text.split()).replace(current().group, "")
+
+
 def decimal(value: float, digits: int) -> str:
     """Writes a number with ``digits`` behind the separator."""
     tongue = current()
