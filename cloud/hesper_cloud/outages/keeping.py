@@ -74,6 +74,7 @@ class OutageKeeping:
             losses = _unsettled(session)
             if self._is_calm([loss for loss in losses if loss.outage is None], now):
                 self._gather(session, losses, now)
+        with writing(self._engine) as session:  # others may write in between
             self._follow(session, captured, now)
 
     def forget(self) -> None:
@@ -133,7 +134,7 @@ class OutageKeeping:
 
         One of which no loss is left, because its meters were erased, is over as well.
         """
-        session.flush()
+        counting = customers.Counting(session)
         told: list[Telling] = []
         over: list[tuple[Subject, datetime]] = []
         for outage in session.scalars(select(Outage).where(Outage.state == OPEN)).all():
@@ -147,9 +148,9 @@ class OutageKeeping:
             outage.back_count = len({loss.meter for loss in losses if loss.back_at is not None})
             outage.updated_at = now
             if len(back) < len(losses):
-                outage.customer_count = customers.estimated(session, outage, losses, captured)
+                outage.customer_count = customers.estimated(counting, outage, losses, captured)
             elif not outage.customer_count:
-                outage.customer_count = customers.who_told(session, losses)
+                outage.customer_count = customers.who_told(counting, losses)
             if len(back) == len(losses):
                 restored_at = max(back, default=now)
                 outage.state, outage.restored_at = RESTORED, restored_at

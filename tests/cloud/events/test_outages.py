@@ -32,7 +32,7 @@ from hesper_cloud.outages.losses import Losses
 from hesper_cloud.rules.alerts import Alerts, Subject, Telling
 from hesper_cloud.services.outages import Outages
 from hesper_contracts import events
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, event, insert, select
 from tables import make_tables
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -341,6 +341,37 @@ def test_an_outage_without_news_is_not_counted_meter_by_meter_at_every_look(
     assert world.look(50) == ["transformer s0 open 1/3 of 3"]
     world.look(120)
     assert len(counted) == 3
+
+
+def test_of_many_outages_the_topology_is_read_once_and_others_write_in_between(
+    world: World,
+) -> None:
+    happened: list[str] = []
+
+    def asked(_: object, __: object, statement: str, *___: object) -> None:
+        happened.append("topology" if "FROM elements" in statement else "")
+
+    def committed(_: object) -> None:
+        happened.append("commit")
+
+    world.tell("power.last_gasp", 0, *(f"M{k}-{n}" for k in range(30) for n in range(2)))
+    world.keeping.turn()
+    world.now += timedelta(seconds=6)
+    event.listen(world.registry, "before_cursor_execute", asked)
+    event.listen(world.registry, "commit", committed)
+    world.keeping.turn()
+    event.remove(world.registry, "before_cursor_execute", asked)
+    event.remove(world.registry, "commit", committed)
+    assert len(world.outages()) == 30
+    assert happened.count("topology") == 2, "who hangs where, and who hangs below"
+    assert happened.count("commit") == 2
+
+
+def test_a_circle_in_the_topology_ends_who_hangs_below(world: World) -> None:
+    with writing(world.registry) as session:
+        session.get_one(Element, "f2").parent = "s0"
+        outage = Outage(kind="transformer", place="s0", began_at=NOON)
+        assert len(customers.Counting(session).hanging(outage)) == 6
 
 
 def test_an_outage_of_an_erased_meter_goes_with_its_alert_and_others_are_still_found(
