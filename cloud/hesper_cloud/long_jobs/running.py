@@ -85,7 +85,13 @@ class Runner:
             row = session.get_one(LongJob, work.id)
             if row.state not in UNENDED or row.portions != work.portions:
                 return  # cancelled meanwhile, or moved by another runner
+            is_first = row.begun_at is None
             _moved(row, effect(session), self._clock())
+            done, is_over = row.done, row.state == DONE
+        if is_first:
+            log.info("job %d (%s) has begun", work.id, work.kind)
+        if is_over:
+            log.info("job %d (%s) is done: %d", work.id, work.kind, done)
 
     def _fail(self, work: Work, why: str) -> bool:
         self._waiting.pop(work.id, None)
@@ -93,6 +99,7 @@ class Runner:
             row = session.get_one(LongJob, work.id)
             if row.state in UNENDED:
                 row.state, row.problem, row.ended_at = FAILED, why, self._clock()
+        log.warning("job %d (%s) failed: %s", work.id, work.kind, why)
         return True
 
     def _tell(self, work: Work, why: str) -> None:

@@ -95,6 +95,22 @@ def test_a_job_goes_on_portion_by_portion_until_it_is_done(engine: Engine) -> No
     assert not running.turn()
 
 
+def test_the_log_says_when_a_job_begins_and_how_it_ends(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first, second = asked(engine), asked(engine)
+    running = runner(engine, naming := Naming(3))
+    while running.turn():
+        if job(engine, first).state == "done":
+            naming.fails = [JobFailed("no area is left")]
+    assert caplog.messages == [
+        f"job {first} (naming) has begun",
+        f"job {first} (naming) is done: 3",
+        f"job {second} (naming) failed: no area is left",
+    ]
+
+
 def test_jobs_of_a_lane_wait_for_each_other_and_lanes_take_turns(engine: Engine) -> None:
     first, second = asked(engine), asked(engine)
     other = asked(engine, "counting")
@@ -141,6 +157,8 @@ def test_a_job_that_waits_says_so_once_and_once_that_it_goes_on(
     assert [running.turn() for _ in range(6)] == [False] * 5 + [True]
     assert caplog.messages == [
         f"job {number} (naming) put off, tried again until it can be done: gone",
+        f"job {number} (naming) has begun",
+        f"job {number} (naming) is done: 1",
         f"job {number} (naming) goes on; it was put off 5 times",
     ]
 
