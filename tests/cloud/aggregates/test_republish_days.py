@@ -1,6 +1,6 @@
 """Days republished on a real Mosquitto under the real access file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from hesper_cloud.aggregates.book import EnergyBook, number_at
 from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.db.engines import writing
-from hesper_cloud.exports.outlet import Outlet
+from hesper_cloud.exports.outlet import Message, Outlet
 from hesper_cloud.exports.republish_days import RepublishDays
 from hesper_cloud.job_settings import ExportSettings, RepublishSettings
 from hesper_cloud.settings import BrokerSettings
@@ -67,6 +67,32 @@ def of_day(reader: Any, count: int, text: str = "2026-06-01") -> list[dict[str, 
     """Returns what comes of one day, among as many messages as come."""
     told = [reader.next() for _ in range(count)]
     return [each for topic, each in told if topic.endswith(text)]
+
+
+class Taking(Outlet):
+    """A way out that takes all there is."""
+
+    def is_connected(self) -> bool:
+        return True
+
+    def publish(self, messages: Iterable[Message]) -> bool:
+        return bool(list(messages))
+
+
+def test_days_that_a_clock_ahead_numbered_hold_none_up_when_it_is_right(plant: Any) -> None:
+    year = timedelta(days=365)
+    exports = ExportSettings(republish=RepublishSettings(validated=True))
+    settings = plant.settings.model_copy(update={"exports": exports})
+    shelf = Shelf(plant.engine, plant.store, plant.book)
+    follower = RepublishDays(Taking(BrokerSettings()), settings, shelf, lambda: plant.now)
+    store_day(plant)
+    assert follower.turn() == 3
+    plant.now += year
+    store_day(plant, "M2")
+    plant.now -= year
+    plant.put("M3", {plant.at("2026-06-01"): 1})
+    plant.settle()
+    assert [follower.turn(), follower.turn()] == [5, 0]
 
 
 @pytest.mark.integration
