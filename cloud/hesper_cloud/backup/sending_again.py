@@ -4,14 +4,17 @@ A restore leaves a note in the state folder: how far each outbox had been stored
 there, each gateway that comes online is asked, twice within an hour because a broker may lose what
 it acknowledged; an outbox that the backup does not know is asked for from its beginning. What a
 gateway does not hold any more the gap ledger reads from the meters.
+
+The note keeps the days on which it was worked on, and goes after so many of them: the clock of a
+machine that is new may be years behind until it hears a time server.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hesper_contracts import again
+from hesper_contracts import again, durable
 from hesper_contracts.again import SendAgain
 from hesper_contracts.frame import Kind
 from hesper_contracts.signing import Signer
@@ -25,7 +28,8 @@ IN_FLIGHT = 1000
 """Batches are stored in any order; this many before the newest may be missing."""
 _ASK_AGAIN = timedelta(hours=1)
 _TIMES = 2
-GIVE_UP = timedelta(days=14)
+GIVE_UP_AFTER = 14
+"""Days on which a note was worked on."""
 
 Publish = Callable[[str, Kind, bytes], None]
 Positions = dict[str, dict[str, int]]
@@ -34,7 +38,12 @@ Positions = dict[str, dict[str, int]]
 def leave_note(state: Path, positions: Positions, now: datetime) -> None:
     """Writes down how far each outbox was stored: gateway → epoch → newest sequence."""
     note = {"restored_at": now.isoformat(), "positions": positions}
-    (state / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    _write(state / NOTE, note)
+
+
+def days_with(days: Sequence[str], now: datetime) -> list[str]:
+    """Returns the days on which a note was worked on, today included."""
+    return sorted({*days, f"{now:%F}"})
 
 
 class SendingAgain:
@@ -60,13 +69,17 @@ class SendingAgain:
         """Asks every gateway that has been heard from since this process started."""
         if not self._note.exists():
             return
-        note, now = json.loads(self._note.read_text(encoding="utf-8")), self._clock()
-        if now - datetime.fromisoformat(note["restored_at"]) > GIVE_UP:
+        note, now = json.loads(self._note.read_bytes()), self._clock()
+        self._since = min(self._since, now)
+        days = days_with(note.get("days", ()), now)
+        if len(days) > GIVE_UP_AFTER:
             self._note.unlink()
             return
+        if days != note.get("days"):
+            _write(self._note, note | {"days": days})
         for wish in self._wishes(note["positions"]):
             times = self._asked.setdefault(wish, [])
-            if len(times) < _TIMES and (not times or now - times[-1] >= _ASK_AGAIN):
+            if len(times) < _TIMES and (not times or abs(now - times[-1]) >= _ASK_AGAIN):
                 times.append(now)
                 self._publish(wish.gateway, Kind.AGAIN, again.to_payload(wish, self._signer))
 
@@ -109,3 +122,7 @@ def positions_in(registry: Engine, readings: Positions) -> Positions:
         newest_read = readings.get(gateway, {}).get(epoch, 0)
         found.setdefault(gateway, {})[epoch] = min(newest_told, newest_read)
     return found
+
+
+def _write(path: Path, note: Mapping[str, object]) -> None:
+    durable.put(path, json.dumps(note, indent=1).encode() + b"\n")

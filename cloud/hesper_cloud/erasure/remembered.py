@@ -17,7 +17,7 @@ from hesper_contracts import durable
 from sqlalchemy import Engine, select
 
 from hesper_cloud.assets.history import ERASED
-from hesper_cloud.backup.sending_again import GIVE_UP
+from hesper_cloud.backup.sending_again import GIVE_UP_AFTER, days_with
 from hesper_cloud.db.assets import Customer
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.db.registry import Erasure, Event
@@ -60,6 +60,7 @@ class Again(msgspec.Struct, frozen=True):
     orders: list[int]
     persons: list[int]
     absent: list[str]
+    days: list[str] = []  # on which it was worked on since
 
 
 def read(path: Path) -> list[Erased]:
@@ -186,9 +187,12 @@ class AfterRestore:
         if not self._note.exists():
             return
         again = msgspec.json.decode(self._note.read_bytes(), type=Again)
-        if self._sources.clock() - again.restored_at > GIVE_UP:
+        days = days_with(again.days, self._sources.clock())
+        if len(days) > GIVE_UP_AFTER:
             self._note.unlink()
             return
+        if days != again.days:
+            _write(self._note, msgspec.structs.replace(again, days=days))
         done = select(Erasure).where(Erasure.id.in_(again.orders), Erasure.finished_at.is_not(None))
         with reading(self._sources.registry) as session:
             orders = session.scalars(done).all()

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from backed_up import NOW, batch, group, restored_into
 from command_line import tell
 from hesper_cloud.backup import commands, make
 from hesper_cloud.backup.keeping import BackupKeeping, ask, rehearse
-from hesper_cloud.backup.sending_again import SendingAgain
+from hesper_cloud.backup.sending_again import SendingAgain, leave_note
 from hesper_cloud.cli import app
 from hesper_cloud.db.engines import open_engine, reading, writing
 from hesper_cloud.db.registry import Alert, Backup, BatchSeen, Gateway
@@ -286,7 +286,6 @@ def test_after_a_restore_gateways_are_asked_for_what_came_since(
         sent.append(again.from_payload(payload, Keyring.of(signer.public_key), gateway))
 
     asking = SendingAgain(settings.state, registry, signer, publish, head_end.clock)
-    head_end.clock.now = datetime.now(UTC)
     asking.turn()
     assert sent == [], "nobody has been heard from yet"
     with writing(registry) as session:
@@ -305,7 +304,29 @@ def test_after_a_restore_gateways_are_asked_for_what_came_since(
     asking.turn()
     asking.turn()
     assert len(sent) == 6
-    head_end.clock.advance(15 * 86_400)
-    asking.turn()
+    for _ in range(14):
+        assert (settings.state / "restored.json").exists()
+        head_end.clock.advance(86_400)
+        asking.turn()
     assert not (settings.state / "restored.json").exists()
     registry.dispose()
+
+
+def test_a_new_machine_whose_clock_was_wrong_asks_gateways_all_the_same(
+    head_end: Any, tmp_path: Path
+) -> None:
+    registry, clock, asked = head_end.databases.registry, head_end.clock, list[str]()
+    leave_note(tmp_path, {}, NOW - timedelta(days=700))
+    clock.advance(365 * 86_400)
+
+    def publish(gateway: str, _: Kind, __: bytes) -> None:
+        asked.append(gateway)
+
+    asking = SendingAgain(tmp_path, registry, Signer.generate(), publish, clock)
+    asking.turn()
+    clock.advance(-365 * 86_400)
+    with writing(registry) as session:
+        gateway = session.get_one(Gateway, "gw-1")
+        gateway.state, gateway.last_seen_at = "online", clock.now
+    asking.turn()
+    assert asked == ["gw-1"]
