@@ -1,17 +1,22 @@
-"""Makes one backup: copies into a passing folder, which gets its name when it is complete."""
+"""Makes one backup: copies into a passing folder, which gets its name when it is complete.
+
+It counts, and older ones go for it, when it outlives a power cut.
+"""
 
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from hesper_contracts.durable import synchronise
 
 from hesper_cloud import keys
 from hesper_cloud.aggregates.book import EnergyBook
 from hesper_cloud.backup import files, readings
 from hesper_cloud.backup.databases import database
-from hesper_cloud.backup.manifest import BackupError, Manifest, Tables, digest, files_of
+from hesper_cloud.backup.manifest import NAME, BackupError, Manifest, Tables, digest, files_of
 from hesper_cloud.settings import Settings
 from hesper_cloud.stores.port import ReadingStore, StoreError
 
@@ -37,11 +42,27 @@ def make(
             shutil.rmtree(left, ignore_errors=True)
         passing.mkdir(mode=0o700)
         manifest = _copied(settings, store, passing, now, say)
+        _settle(passing)
         passing.rename(target)
+        _settle_names(parent)
     except (BackupError, OSError, StoreError) as error:
         shutil.rmtree(passing, ignore_errors=True)
         raise BackupError(f"no backup in {target}: {error}") from error
     return target, manifest
+
+
+def _settle(folder: Path) -> None:
+    """Makes durable what was written; a disk over a network says here that it is full."""
+    for path in (*files_of(folder), folder / NAME):
+        synchronise(path)
+    for each in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _settle_names(each)
+
+
+def _settle_names(folder: Path) -> None:
+    """Makes the names in a folder durable, where its file system can do that."""
+    with suppress(OSError):
+        synchronise(folder)
 
 
 def _copied(

@@ -1,5 +1,6 @@
 """A backup of a running head end comes back in full, or says what is wrong with it."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -17,7 +18,7 @@ from full_disk import room_for
 from hesper_cloud import audit, certificates, keys
 from hesper_cloud.aggregates.book import SCORES, EnergyBook
 from hesper_cloud.authority import enrolment
-from hesper_cloud.backup import BackupError, make, restore, restoring
+from hesper_cloud.backup import BackupError, make, making, restore, restoring
 from hesper_cloud.backup.keeping import rehearse
 from hesper_cloud.certificates import Desk
 from hesper_cloud.db.authority import KeptConfiguration
@@ -293,6 +294,26 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     assert list(backups.iterdir()) == []
     with room_for(100), pytest.raises(StoreUnavailable):
         store.copy_to(tmp_path / "copy")
+
+
+def test_a_backup_counts_when_all_of_it_outlives_a_power_cut(
+    head_end: Any, store: DuckDbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable: list[Path] = []
+    monkeypatch.setattr(making, "synchronise", durable.append)
+    folder, _ = make(head_end.settings, store, tmp_path / "backups", NOW)
+    passing = folder.with_suffix(".partial")
+    here = {passing / path.relative_to(folder) for path in folder.rglob("*")}
+    assert set(durable) == here | {passing, folder.parent}
+    assert durable[-1] == folder.parent
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(making, "synchronise", refuse)
+    with pytest.raises(BackupError, match="quota"):
+        make(head_end.settings, store, tmp_path / "full", NOW)
+    assert list((tmp_path / "full").iterdir()) == []
 
 
 def test_a_rehearsal_does_not_fill_the_disk(
