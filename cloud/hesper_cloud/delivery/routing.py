@@ -214,7 +214,10 @@ def _enqueue(
     free = [(each.change, each.alert) for each in news if each not in held]
     since = now - timedelta(seconds=route.policy.digest_window_s)
     made = select(Delivery.made_at).where(
-        Delivery.route_id == route.id, Delivery.made_at > since, Delivery.state != HELD
+        Delivery.route_id == route.id,
+        Delivery.made_at > since,
+        Delivery.made_at <= now,  # others are of a clock that was ahead
+        Delivery.state != HELD,
     )
     for plan in plans(route.policy, free, session.scalars(made).all(), now):
         _put(session, route, plan, now)

@@ -322,6 +322,20 @@ def test_more_than_a_few_are_gathered_and_leave_every_two_minutes(house, hook, t
     assert hook.arrived[-1][2].count(b'"what":"raised"') == 6
 
 
+def test_what_a_clock_ahead_had_told_gathers_nothing_when_it_is_right(house, hook, target):
+    year_s = 365 * 86_400
+    house.route(target, digest_above=2)
+    house.turn(year_s)
+    for n in range(3):
+        house.alerts.raise_(Subject(f"rule-{n}", meter="M1"), "warning", "Silent.")
+        house.turn(11)
+    house.turn(-year_s)
+    house.alerts.raise_(Subject("tamper.cover", meter="M1"), "critical", "The cover is open.")
+    house.turn(11)
+    house.turn(130)
+    assert b"The cover is open." in hook.arrived[-1][2]
+
+
 def test_quiet_hours_let_through_what_cannot_wait(house, hook, target):
     quiet = QuietHours(begin="22:00", end="06:00", zone="Europe/Berlin")
     house.route(target, quiet=quiet)
