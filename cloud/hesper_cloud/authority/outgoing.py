@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, or_, select
+from sqlalchemy.orm import Session
 
 from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.giving_way import GiveWay
-from hesper_cloud.db.authority import CommandRecord
+from hesper_cloud.authority.kinds import MOVING
+from hesper_cloud.db.authority import CommandRecord, KillSwitch
 from hesper_cloud.db.engines import batched, reading
 
 _PORTION = 5_000  # of ids: hundredths of a second
@@ -41,13 +43,22 @@ def unanswered(authority: Engine, now: datetime, give_way: GiveWay) -> Iterator[
         CommandRecord.state == "sent", CommandRecord.not_after > now
     )
     with reading(authority) as session:
-        if facts.kill_switch_engaged(session):
-            stopped = facts.active_policy(session).stopped
-            query = query.where(CommandRecord.kind.not_in(stopped))
+        query = query.where(*_not_stopped(session))
         found = session.scalars(query.execution_options(yield_per=_PORTION))
         for some in found.partitions():
             give_way()
             yield some
+
+
+def _not_stopped(session: Session) -> Iterator[ColumnElement[bool]]:
+    """Yields what the kill switch leaves: what moves supplies does not go on after its lift."""
+    switch = session.get(KillSwitch, 1)
+    if switch is None or switch.set_at is None:
+        return
+    stopped = facts.active_policy(session).stopped
+    if switch.engaged:
+        yield CommandRecord.kind.not_in(stopped)
+    yield or_(CommandRecord.kind.not_in(stopped & MOVING), CommandRecord.sent_at > switch.set_at)
 
 
 def signed(authority: Engine, ids: Sequence[str]) -> list[Outgoing]:

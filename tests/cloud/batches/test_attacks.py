@@ -1,6 +1,7 @@
 """What is tried with batches, and what stops it."""
 
 import pytest
+from head_end import PASSWORDS
 from hesper_cloud import audit
 from hesper_cloud.authority.batches import frozen, roll
 from hesper_cloud.authority.batches.releasing import BatchDesk
@@ -170,6 +171,28 @@ CUTS = {"kind": "relay.disconnect", "canary": 0}
 def gone(town) -> int:
     """Returns to how many meters a command has been published."""
     return len({one.meter for one in town.head_end.published()})
+
+
+def test_no_signed_disconnect_leaves_once_the_kill_switch_is_lifted(town):
+    town.policy(expiry_s=600, approver_age_s=0)
+    head_end = town.head_end
+    head_end.outbox.connected = False
+    for meter in town.meters[:2]:
+        asked = head_end.ask_disconnect(meter=meter)
+        head_end.approve(asked.outcome["command"])
+        town.turn(60)
+        if meter == town.meters[0]:
+            head_end.ask("ann", "kill_switch.engage", reason="the wrong list")
+            for who in ("ben", "dora"):
+                proof = {"reason": "it is mended", "password": PASSWORDS[who]}
+                head_end.ask(who, "kill_switch.lift", **proof)
+            town.turn()
+    assert [one.state for one in head_end.commands()] == ["sent", "sent"]
+    head_end.outbox.connected = True
+    town.turn(times=3)
+    assert {one.meter for one in head_end.published()} == {town.meters[1]}
+    town.turn(700)
+    assert {one.state for one in head_end.commands()} == {"unknown"}
 
 
 def test_no_batch_goes_on_cutting_by_itself_when_the_kill_switch_is_lifted(town, refused):
