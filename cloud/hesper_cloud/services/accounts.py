@@ -152,8 +152,9 @@ class Accounts:
         """
         watch = Watch(self._sources.settings.database.authority_url)
         pause_s = _LOOK_S if watch.tells else _BLIND_LOOK_S
-        before: object = None
         try:
+            watch.changed()
+            before = await asyncio.to_thread(self._accounts)
             while True:
                 await self._wanted.wait()
                 if watch.changed():
