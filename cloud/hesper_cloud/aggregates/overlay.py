@@ -29,6 +29,7 @@ class Overlaid:
         estimated: Where estimates are, by logical name.
         edited: Where edits are, by logical name.
         outdated: Rows and quantities with an estimate where the value itself has come.
+        refined: Quantities in a finer scaler than their readings, for a substitute's sake.
     """
 
     sheet: Sheet
@@ -38,6 +39,7 @@ class Overlaid:
     estimated: dict[str, Flags] = field(default_factory=dict)
     edited: dict[str, Flags] = field(default_factory=dict)
     outdated: set[tuple[int, str]] = field(default_factory=set)
+    refined: set[str] = field(default_factory=set)
 
     def wanting(self, silent_after: Flags) -> Iterator[tuple[int, Curve]]:
         """Yields the registers with something missing, or with estimates that may not hold.
@@ -62,8 +64,10 @@ class Overlaid:
         """Returns what estimates of a register need, if the sheet holds it.
 
         It does where both its ends are known, or no value comes after them, and no gap in it is
-        longer than is interpolated.
+        longer than is interpolated; not where it is in another scaler than the readings.
         """
+        if curve.logical_name in self.refined:
+            return None
         grid, period_s = self.sheet.grids[curve.logical_name], self.sheet.period_s
         known = grid.known[row]
         if curve.logical_name in self.estimated:
@@ -91,7 +95,7 @@ def overlay(sheet: Sheet, meters: Sequence[Member], held: Iterable[Substitute]) 
     for each, column in zip(usable, _columns(sheet, usable), strict=True):
         laid.held.setdefault((each.meter, each.logical_name), []).append(each)
         grid = sheet.grids.get(each.logical_name) or _empty_grid(sheet, each)
-        if 0 <= column < len(sheet.times) and _fits(grid, each):
+        if 0 <= column < len(sheet.times) and _is_made_to_fit(laid, grid, each):
             _lay(laid, grid, each, (rows[each.meter], column))
     return laid
 
@@ -103,9 +107,16 @@ def _columns(sheet: Sheet, held: Sequence[Substitute]) -> list[int]:
     return columns
 
 
-def _fits(grid: Grid, each: Substitute) -> bool:
-    finer = each.scaler - grid.quantity.scaler
-    return each.unit == grid.quantity.unit and finer >= 0 and is_summable(each.value * 10**finer)
+def _is_made_to_fit(laid: Overlaid, grid: Grid, each: Substitute) -> bool:
+    """Brings a grid to a finer substitute's scaler, unless that is too fine for what it holds."""
+    if each.unit != grid.quantity.unit:
+        return False
+    coarser = each.scaler - grid.quantity.scaler
+    if coarser < 0 and (grid.summable_in(each.scaler) | ~grid.known).all():
+        grid.refine(each.scaler)
+        laid.refined.add(each.logical_name)
+        coarser = 0
+    return coarser >= 0 and is_summable(each.value * 10**coarser)
 
 
 def _lay(laid: Overlaid, grid: Grid, each: Substitute, place: _Place) -> None:

@@ -78,6 +78,17 @@ class Grid:
             self.copies[rows].copy(),
         )
 
+    def summable_in(self, scaler: int) -> Flags:
+        """Says which values can be summed in a finer scaler."""
+        found: Flags = np.abs(self.values // 2) < _LARGEST // 10 ** (self.quantity.scaler - scaler)
+        return found
+
+    def refine(self, scaler: int) -> None:
+        """Brings it to a finer scaler, in which what is known can be summed."""
+        steps = 10 ** (self.quantity.scaler - scaler)
+        self.values = np.where(self.known, self.values, 0) * steps
+        self.quantity = self.quantity._replace(scaler=scaler)
+
     def steps(self, amount: int) -> int:
         """Returns an amount in the quantity's unit as an integer of its scaler."""
         return in_steps(amount, self.quantity.scaler)
@@ -217,9 +228,8 @@ def _fill(
 ) -> None:
     coarser = grid.quantity.scaler - quantity.scaler
     if coarser > 0:
-        grid.known &= np.abs(grid.values // 2) < _LARGEST // 10**coarser
-        grid.values = np.where(grid.known, grid.values, 0) * 10**coarser
-        grid.quantity = quantity
+        grid.known &= grid.summable_in(quantity.scaler)
+        grid.refine(quantity.scaler)
     values = values.astype(np.int64)
     factor = 10 ** max(-coarser, 0)
     there = there & (np.abs(values // 2) < _LARGEST // factor)

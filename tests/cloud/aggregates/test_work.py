@@ -415,6 +415,24 @@ def test_a_gap_near_a_change_of_the_scaler_keeps_its_energy(plant, scalers, chan
     assert plant.book.rows(query) == [(2400, 96)] * 5
 
 
+def test_a_day_without_captures_is_summed_whatever_other_meters_of_its_sheet_measure_in(plant):
+    gap = range(plant.at("2026-06-01T12:00") + 1, plant.at("2026-06-03T12:00"))
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-04"))
+    for scaler in (1, 0, -3, -1):
+        values = {at: value * 10 ** (1 - scaler) for at, value in rows.items() if at not in gap}
+        plant.put(f"M{scaler}", values, Quantity("1.0.1.8.0.255", scaler, 30))
+    late = plant.at("2026-06-02T12:00")
+    coarse = Quantity("1.0.1.8.0.255", 2, 30)
+    plant.put("M5", {at: value for at, value in rows.items() if at != late}, coarse)
+    plant.settle()
+    assert {each.scaler for each in estimates(plant) if each.meter == "M5"} == {2}
+    query = "SELECT meter, list_sum(sums) * 10.0 ** scaler FROM days ORDER BY meter, day"
+    assert plant.book.rows(query) == [
+        *((f"M{scaler}", 24_000) for scaler in ("-1", "-3", 0, 1) for _ in range(3)),
+        *(("M5", 240_000) for _ in range(3)),
+    ]
+
+
 @pytest.mark.parametrize("scaler", [-128, -30, -7, 19, 127])
 def test_a_scaler_that_no_register_has_costs_nobody_else_a_day(plant, scaler):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
