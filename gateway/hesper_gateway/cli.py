@@ -32,6 +32,7 @@ from hesper_gateway.cli_options import DEFAULT, AsJson, ConfigPath, give_up, mus
 from hesper_gateway.cli_options import settings as settings_of
 from hesper_gateway.database import DATABASE_NAME, DatabaseError
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.file_owners import why
 
 app = typer.Typer(
     name="hesper-gateway",
@@ -156,4 +157,8 @@ async def _until_stopped(agent: Coroutine[None, None, None]) -> bool:
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        app()
+    except PermissionError as error:
+        typer.echo(f"{error.filename or 'hesper-gateway'}: {why(error)}", err=True)
+        sys.exit(2)

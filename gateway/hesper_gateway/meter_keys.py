@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.file_owners import why
 
 _OCTETS = {
     "encryption_key": (16, 32),
@@ -61,7 +62,7 @@ def load(path: Path | None) -> MeterKeys:
         # An editor of Windows begins its files with a mark.
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {why(error)}") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"{path}: not JSON: {error.msg} ({where})") from None

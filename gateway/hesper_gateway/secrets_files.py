@@ -7,6 +7,7 @@ from hesper_contracts.signing import Signer
 
 from hesper_gateway.durable import put as put
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.file_owners import why
 
 
 def load_signer(path: Path) -> Signer:
@@ -18,6 +19,8 @@ def load_signer(path: Path) -> Signer:
     require_private(path)
     try:
         return Signer.load(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {why(error)}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: expected 64 hex digits, an Ed25519 seed") from error
 
@@ -36,7 +39,7 @@ def load_password(path: Path | None) -> str | None:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: the text is not UTF-8") from None
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {why(error)}") from error
     if not lines or not lines[0]:
         raise ConfigError(f"{path}: the password is empty")
     return lines[0]
@@ -51,6 +54,6 @@ def require_private(path: Path) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {why(error)}") from error
     if mode & 0o077:
         raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")

@@ -21,6 +21,7 @@ from hesper_gateway.config.metrics import MetricsConfig
 from hesper_gateway.config.tracing import TracingConfig
 from hesper_gateway.config.uplink import BrokerConfig, FirmwareConfig, KeysConfig, OutboxConfig
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.file_owners import why
 
 
 class GatewayConfig(Record):
@@ -127,7 +128,7 @@ def load(path: Path, folder: Path | None = None) -> GatewayConfig:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {why(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     context = {"folder": (folder or path.parent).absolute()}
