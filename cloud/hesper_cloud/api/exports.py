@@ -1,5 +1,6 @@
 """The change feed, and readings in the formats of other systems."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -57,11 +58,8 @@ async def export(
     except ValueError:
         raise Invalid("the range is empty") from None
     named = {"Content-Disposition": f'attachment; filename="{name_of(wanted)}"'}
-    return StreamingResponse(
-        services.exports.octets(actor, wanted),
-        media_type=FORMATS[format].media_type,
-        headers=named,
-    )
+    octets = await asyncio.to_thread(services.exports.octets, actor, wanted)
+    return StreamingResponse(octets, media_type=FORMATS[format].media_type, headers=named)
 
 
 @router.get("/exports/runs", response_model=list[ExportRunRow])

@@ -74,11 +74,8 @@ class Campaigns:
     async def all(self, actor: Actor, limit: int = 100) -> list[CampaignView]:
         """Returns campaigns, newest first."""
         require(actor, Permission.READ)
-        query = select(Batch.id).where(Batch.kind.in_(_BRINGING))
-        newest = query.order_by(Batch.proposed_at.desc()).limit(min(limit, 100))
-        with reading(self._sources.authority) as session:
-            found = session.scalars(newest).all()
-        seen = await self._batches.seen(actor, found)
+        newest = await asyncio.to_thread(self._newest, min(limit, 100))
+        seen = await self._batches.seen(actor, newest)
         return [await self._told(actor, each) for each in seen]
 
     async def get(self, actor: Actor, campaign: str) -> CampaignView:
@@ -105,6 +102,12 @@ class Campaigns:
         if batch.kind not in kinds:
             raise NotFound(worded("there is no campaign {batch}", batch=batch_id))
         return batch
+
+    def _newest(self, limit: int) -> list[str]:
+        query = select(Batch.id).where(Batch.kind.in_(_BRINGING))
+        query = query.order_by(Batch.proposed_at.desc()).limit(limit)
+        with reading(self._sources.authority) as session:
+            return list(session.scalars(query))
 
     def _activations(self, campaign: BatchView) -> Sequence[str]:
         """Returns the batches that activate what a campaign has brought, oldest first."""
