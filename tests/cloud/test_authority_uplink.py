@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from hesper_cloud.authority import uplink as module
+from hesper_cloud.authority.refusals import AT_ONCE, REFUSED, Refusals
 from hesper_cloud.authority.uplink import ANSWERED_AT_ONCE, AuthorityUplink
+from hesper_cloud.db.authority import AuditRow
+from hesper_cloud.db.engines import reading, writing
+from hesper_cloud.db.registry import Result
 from hesper_cloud.pace import Pace
 from hesper_cloud.settings import BrokerSettings
 from hesper_contracts import requests
@@ -15,6 +19,7 @@ from hesper_contracts.frame import Kind
 from hesper_contracts.requests import BlocksRequest, Request, TimeRequest
 from hesper_contracts.signing import Signer
 from hesper_contracts.topics import Topics
+from sqlalchemy import insert, select
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -78,3 +83,31 @@ def test_nonsense_without_end_is_told_of_and_does_not_fill_the_log(
         for number in range(1000):
             asking.say("gw-1", b"nonsense %d" % number)
     assert 0 < len(caplog.records) <= 10
+
+
+def test_refused_results_are_noted_one_by_one_and_then_by_number(head_end: Any) -> None:
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    with writing(head_end.databases.authority) as session:
+        for number in range(AT_ONCE + 10):
+            refusals.note(session, "gw-1", number, "why", NOW)
+        refusals.note(session, "gw-2", 1, "why", NOW)
+        now[0] = 60.0
+        refusals.note(session, "gw-1", 99, "why", NOW)
+    with reading(head_end.databases.authority) as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.action == REFUSED)).all()
+    told = [(row.actor, row.why) for row in rows]
+    assert told[:AT_ONCE] == [("gw-1", "why")] * AT_ONCE
+    assert told[AT_ONCE:] == [("gw-2", "why"), ("gw-1", "why; 10 before it are not noted")]
+
+
+def test_a_flood_of_forged_results_fills_no_audit_log(head_end: Any) -> None:
+    forged = {"command_id": "c", "gateway": "gw-1", "payload": b"{}", "received_at": NOW}
+    with writing(head_end.databases.registry) as session:
+        session.execute(insert(Result), [forged] * 400)
+    head_end.authority.turn()
+    with reading(head_end.databases.authority) as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.action == REFUSED)).all()
+    assert AT_ONCE <= len(rows) <= AT_ONCE + 2
+    with reading(head_end.databases.registry) as session:
+        assert set(session.scalars(select(Result.verified))) == {False}

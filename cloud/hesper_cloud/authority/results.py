@@ -20,11 +20,11 @@ from hesper_contracts.signing import Keyring
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
-from hesper_cloud import audit
 from hesper_cloud.authority import evidence, facts, life, reconciling, together
 from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import ACTIVATE, ARM, READ, READING, RECONNECT
 from hesper_cloud.authority.malformed import MALFORMED
+from hesper_cloud.authority.refusals import Refusals
 from hesper_cloud.authority.showing import plain, show
 from hesper_cloud.db.authority import CommandRecord, Cursor
 from hesper_cloud.db.engines import reading, writing
@@ -64,6 +64,7 @@ class ResultDesk:
         self._authority = authority
         self._give_way = give_way
         self._heed = heed
+        self._refusals = Refusals()
         self.traces = CommandTraces(None)
         self._may_be_unmarked = True  # a kill comes between two databases, too
 
@@ -110,7 +111,7 @@ class ResultDesk:
         with writing(self._authority) as session:
             known = together.commands(session, [row.command_id for row in arrived])
             held = together.around(session, list(known.values()))
-            verdicts = {row.id: _take(session, row, now, self._heed) for row in arrived}
+            verdicts = {row.id: self._taken(session, row, now) for row in arrived}
             _cursor(session).position = arrived[-1].id
             del known, held
         return verdicts
@@ -122,9 +123,23 @@ class ResultDesk:
         except MALFORMED as error:
             _log.error("result %d cannot be judged: %s", row.id, type(error).__name__)
         with writing(self._authority) as session:
-            _refuse(session, row, "it cannot be judged as it is", now)
+            self._refuse(session, row, "it cannot be judged as it is", now)
             _cursor(session).position = row.id
         return {row.id: None}
+
+    def _taken(self, session: Session, row: _Arrived, now: datetime) -> CommandResult | None:
+        """Judges one row; returns the result when it is to be believed."""
+        try:
+            result = _verified(session, row)
+            command = _subject(session, result)
+        except Refused as refusal:
+            self._refuse(session, row, str(refusal), now)
+            return None
+        _take(session, (row.gateway, command, result), now, self._heed)
+        return _as_of_now(session, command, result)
+
+    def _refuse(self, session: Session, row: _Arrived, why: str, now: datetime) -> None:
+        self._refusals.note(session, row.gateway, row.id, why, now)
 
     def reconcile(self, now: datetime) -> None:
         """Settles unknown commands by a relay reading taken after their last moment.
@@ -158,15 +173,13 @@ class ResultDesk:
 
 
 def _take(
-    session: Session, row: _Arrived, now: datetime, heed: Heed | None
-) -> CommandResult | None:
-    """Judges one row; returns the result when it is to be believed."""
-    try:
-        result = _verified(session, row)
-        command = _subject(session, result)
-    except Refused as refusal:
-        _refuse(session, row, str(refusal), now)
-        return None
+    session: Session,
+    told: tuple[str, CommandRecord, CommandResult],
+    now: datetime,
+    heed: Heed | None,
+) -> None:
+    """Draws the conclusions from what a gateway told of a command."""
+    gateway, command, result = told
     reconciling.by_result(session, command, result, now)
     if heed is not None:
         heed(session, command, result, now)
@@ -174,17 +187,11 @@ def _take(
     if life.may_move(command, state):
         after = result.relay_after.output if result.relay_after else command.relay_after
         before = result.relay_before.output if result.relay_before else command.relay_before
-        step = life.Move(state, f"gateway {row.gateway}", why)
+        step = life.Move(state, f"gateway {gateway}", why)
         found = evidence.kept(result) or command.findings
         life.move(
             session, command, step, now, relay_before=before, relay_after=after, findings=found
         )
-    return _as_of_now(session, command, result)
-
-
-def _refuse(session: Session, row: _Arrived, why: str, now: datetime) -> None:
-    entry = audit.Entry(row.gateway, "result.refused", f"result {row.id}", why=why)
-    audit.append(session, now, entry)
 
 
 def _verified(session: Session, row: _Arrived) -> CommandResult:
