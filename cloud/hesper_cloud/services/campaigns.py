@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -18,12 +20,16 @@ from hesper_cloud.services.batch_records import BatchView, Decision
 from hesper_cloud.services.batches import Batches
 from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.firmware_records import CampaignOrder, CampaignView, Funnel
+from hesper_cloud.services.kept import Kept
 from hesper_cloud.services.sources import Sources, require
 from hesper_cloud.worded import worded
 
 _BRINGING = (TRANSFER, UPDATE)
 _ACTIVATED = 6
 """image_transfer_status, class 18: activation successful."""
+_TIMES = 10
+"""A funnel is kept so many times as long as it took to count: every row is looked at for it."""
+_MOST_KEPT = 200
 
 
 class Campaigns:
@@ -33,6 +39,7 @@ class Campaigns:
         self._sources = sources
         self._link = link
         self._batches = batches
+        self._funnels: dict[tuple[tuple[str, datetime], ...], Kept[Funnel]] = {}
 
     async def propose(self, actor: Actor, order: CampaignOrder, key: str) -> CampaignView:
         """Asks for a campaign, which the authority freezes; the same key makes one.
@@ -89,13 +96,10 @@ class Campaigns:
 
     async def _told(self, actor: Actor, campaign: str) -> CampaignView:
         batch = await self._known(actor, campaign, _BRINGING)
-        activations = await asyncio.to_thread(self._activations, batch)
-        activations = await self._batches.seen(actor, activations)
-        return CampaignView(
-            batch,
-            tuple([await self._batches.get(actor, each) for each in activations]),
-            await asyncio.to_thread(self._funnel, batch, activations),
-        )
+        found = await asyncio.to_thread(self._activations, batch)
+        seen = await self._batches.seen(actor, found)
+        activations = tuple([await self._batches.get(actor, each) for each in seen])
+        return CampaignView(batch, activations, await self._kept(batch, activations).get())
 
     async def _known(self, actor: Actor, batch_id: str, kinds: Sequence[str]) -> BatchView:
         batch = await self._batches.get(actor, batch_id)
@@ -119,8 +123,16 @@ class Campaigns:
         image = campaign.parameters["image"]
         return [batch_id for batch_id, given in found if given.get("image") == image]
 
-    def _funnel(self, campaign: BatchView, activations: Sequence[str]) -> Funnel:
-        brought = self._rows([campaign.id])
+    def _kept(self, campaign: BatchView, activations: Sequence[BatchView]) -> Kept[Funnel]:
+        """Returns the funnel that all pages share; it is counted anew when a batch has moved."""
+        name = tuple((each.id, each.updated_at) for each in (campaign, *activations))
+        if name not in self._funnels and len(self._funnels) >= _MOST_KEPT:
+            del self._funnels[next(iter(self._funnels))]
+        count = partial(self._funnel, campaign.id, [each.id for each in activations])
+        return self._funnels.setdefault(name, Kept(count, 0.0, _TIMES))
+
+    def _funnel(self, campaign: str, activations: Sequence[str]) -> Funnel:
+        brought = self._rows([campaign])
         activated = {row.meter: row for row in self._rows(activations) if row.meter}
         counts = dict.fromkeys(Funnel.__dataclass_fields__, 0)
         for row in brought:
