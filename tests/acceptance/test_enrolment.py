@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hesper_lab.reconcile import reconcile
 from hesper_sim import ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
-from enrolling_town import Town, free_port
+from enrolling_town import Town
 from patience import eventually
 
 pytestmark = pytest.mark.integration
@@ -44,8 +45,14 @@ def limits(folder: Path) -> dict[tuple[str, str], int]:
 def taken_off_the_lines(folder: Path) -> Path:
     """Leads an old device's lines to where no meter is: keys it has, and meters hear anybody."""
     path = folder / "gateway.toml"
-    text = path.read_text()
-    path.write_text(re.sub(r'(kind = "tcp"\nhost = .*\nport = )\d+', rf"\g<1>{free_port()}", text))
+    nobodys = count(1)  # a port for each line: no two meters are asked at one address
+    path.write_text(
+        re.sub(
+            r'(kind = "tcp"\nhost = .*\nport = )\d+',
+            lambda line: f"{line[1]}{next(nobodys)}",
+            path.read_text(),
+        )
+    )
     return folder
 
 
