@@ -27,6 +27,10 @@ class Pace:
 
     def admits(self, sender: str) -> bool:
         """Takes a token of a sender's; says whether there was one."""
+        return self.take(sender) <= 0
+
+    def take(self, sender: str) -> float:
+        """Takes a token of a sender's; returns 0, or how many seconds there is none."""
         now = self._monotonic()
         with self._lock:
             level, at = self._buckets.pop(sender, (self._burst, now))
@@ -34,4 +38,4 @@ class Pace:
             self._buckets[sender] = (level - 1 if level >= 1 else level, now)
             if len(self._buckets) > _MOST_SENDERS:
                 del self._buckets[next(iter(self._buckets))]  # who was silent longest
-        return level >= 1
+        return max(0.0, (1 - level) / self._per_s)

@@ -224,7 +224,7 @@ def test_buckets_fill_again_and_are_not_kept_for_ever():
     for number in range(30_000):
         now[0] += 0.001
         limits.take(f"client {number}")
-    assert len(limits._buckets) <= 20_000
+    assert len(limits._pace._buckets) <= 20_000
 
 
 def test_a_body_that_is_too_large_is_not_read_whole_also_in_chunks(serve):

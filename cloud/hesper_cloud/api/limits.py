@@ -19,47 +19,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hesper_cloud.accounts.callers import caller
 from hesper_cloud.api.problems import problem
 from hesper_cloud.api.who import token_of
+from hesper_cloud.pace import Pace
 from hesper_cloud.services.bundle import Services
 from hesper_cloud.web_settings import LimitSettings
 
-_MOST_CLIENTS = 20_000
 _TRY_AGAIN_LATER = 1013
 LIMITED = Counter("hesper_http_limited_total", "Requests that came too often from one client.")
 
 
 class Limits:
-    """The buckets: each holds ``burst`` tokens and gains ``per_second``."""
+    """The pace of clients; ``per_second`` 0 is none."""
 
     def __init__(
         self, settings: LimitSettings, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._per_second = settings.per_second
-        self._burst = float(settings.burst)
-        self._monotonic = monotonic
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._is_bounded = settings.per_second > 0
+        self._pace = Pace(settings.per_second, settings.burst, monotonic)
 
     def take(self, client: str) -> float:
         """Takes one token; returns 0, or how many seconds there is none."""
-        if self._per_second == 0:
-            return 0.0
-        now = self._monotonic()
-        level, at = self._buckets.get(client, (self._burst, now))
-        level = min(self._burst, level + (now - at) * self._per_second)
-        if level < 1:
-            return (1 - level) / self._per_second
-        if len(self._buckets) >= _MOST_CLIENTS and client not in self._buckets:
-            self._drop_full(now)
-        self._buckets[client] = (level - 1, now)
-        return 0.0
-
-    def _drop_full(self, now: float) -> None:
-        """Forgets those whose buckets are full again; if none is, the oldest half."""
-        full_after = self._burst / self._per_second
-        kept = {who: each for who, each in self._buckets.items() if now - each[1] < full_after}
-        if len(kept) >= _MOST_CLIENTS:
-            newest = sorted(kept.items(), key=lambda item: item[1][1])[_MOST_CLIENTS // 2 :]
-            kept = dict(newest)
-        self._buckets = kept
+        return self._pace.take(client) if self._is_bounded else 0.0
 
 
 class TooManySockets(Exception):
