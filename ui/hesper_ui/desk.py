@@ -36,7 +36,3 @@ class Desk:
     async def actor(self) -> Actor:
         """Returns who is at the desk now; raises NotAuthenticated when the session is over."""
         return replace(await self.services.accounts.actor_of(self.token), door="console")
-
-    async def is_anybody_heard(self, actor: Actor) -> bool:
-        """Says whether the head end has its broker, so that who is called online is so now."""
-        return (await self.services.overview.figures_now(actor)).broker_lost_since is None

@@ -79,7 +79,7 @@ async def _meters(request: Request, desk: Desk) -> Response:
     if meter_list.names_causes(asked):
         gateways = await desk.services.gateways.list(actor)
         offline = {each.id for each in gateways if each.state == "offline"}
-    heard = await desk.is_anybody_heard(actor)
+    heard = desk.services.overview.hears_broker()
     rows = [meter_list.row(each, offline, is_anybody_heard=heard) for each in page.rows]
     return JSONResponse({"rows": rows, "total": page.total}, headers={"Cache-Control": "no-store"})
 
@@ -91,7 +91,7 @@ async def _search(request: Request, desk: Desk) -> Response:
     if text:
         asked = MeterQuery(search=text, limit=finding.MOST)
         rows = (await desk.services.meters.page(actor, asked)).rows
-        heard = await desk.is_anybody_heard(actor)
+        heard = desk.services.overview.hears_broker()
         found += finding.meters(rows, is_anybody_heard=heard)
         found += finding.kept(await desk.services.assets.search(actor, text, finding.MOST))
         found += finding.gateways(await desk.services.gateways.list(actor), text)[: finding.MOST]
@@ -104,7 +104,7 @@ async def _map(request: Request, desk: Desk) -> Response:
     actor, services = await desk.actor(), desk.services
     query, cell = mapping.asked(request.query_params)
     page = await services.meters.page(actor, query)
-    heard = await desk.is_anybody_heard(actor)
+    heard = services.overview.hears_broker()
     found = {
         "clusters": [
             mapping.cluster(each) for each in await services.geography.clusters(actor, query, cell)

@@ -108,9 +108,13 @@ class BrokerLoss:
         self._is_connected = is_connected
         self._noticed_at: datetime | None = None
 
+    def is_lost(self) -> bool:
+        """Says whether it is lost now."""
+        return not self._is_connected()
+
     def since(self, session: Session, now: datetime) -> datetime | None:
         """Returns what the alert says, before there is one when it was noticed; None if heard."""
-        if self._is_connected():
+        if not self.is_lost():
             self._noticed_at = None
             return None
         self._noticed_at = self._noticed_at or now

@@ -106,6 +106,10 @@ class OverviewService:
         self._load.renew()
         return await kept.figures.get()
 
+    def hears_broker(self) -> bool:
+        """Says whether the head end has its broker, so that who is called online is so now."""
+        return not self._broker_loss.is_lost()
+
     async def load_24h(self, actor: Actor) -> FleetLoad:
         """Returns the fleet's mean power over the last 24 h and the 24 h before.
 

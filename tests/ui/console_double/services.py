@@ -551,8 +551,8 @@ class _Overview(_Service):
             broker_lost_since=self._all.broker_lost_since,
         )
 
-    async def figures_now(self, actor: Actor) -> Overview:
-        return await self.figures(actor)
+    def hears_broker(self) -> bool:
+        return self._all.broker_lost_since is None
 
     async def load_24h(self, actor: Actor) -> FleetLoad:
         self._all.check(actor, Permission.READ)

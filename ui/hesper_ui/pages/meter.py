@@ -37,7 +37,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     async def load_head(asking: Actor) -> Head:
         found = await services.meters.get(asking, meter)
         alerts = await services.alerts.list(asking, "open", None, ALERTS, meter)
-        return Head(found, alerts, await desk.is_anybody_heard(asking))
+        return Head(found, alerts, services.overview.hears_broker())
 
     head = Part(
         desk, load_head, lambda found: meter_head.draw(desk, actor, found, dialogs, refresh)
