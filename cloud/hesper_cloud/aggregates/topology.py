@@ -11,7 +11,8 @@ A CSV file has one line per element or meter, in any order:
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from itertools import groupby
@@ -71,13 +72,7 @@ class Topology(NamedTuple):
 
     def below(self, element: str) -> set[str]:
         """Returns an element and all that hang below it."""
-        found, waiting = {element}, [element]
-        while waiting:
-            parent = waiting.pop()
-            children = [part.id for part in self.parts if part.parent == parent]
-            waiting += [child for child in children if child not in found]
-            found.update(children)
-        return found
+        return hanging_below(children_of((part.id, part.parent) for part in self.parts), element)
 
     def alone(self, element: str, start: datetime, end: datetime) -> set[str]:
         """Returns customers' meters at an element and below it that are its only one for a while.
@@ -114,6 +109,27 @@ class Topology(NamedTuple):
                 wanted.add(element)
                 element = parents.get(element)
         return Topology(tuple(part for part in self.parts if part.id in wanted), places)
+
+
+def children_of(
+    elements: Iterable[tuple[str, str | None]],
+) -> Mapping[str, Sequence[str]]:
+    """Returns what hangs right below each element, of elements and what they hang below."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for element, parent in elements:
+        if parent is not None:
+            found[parent].append(element)
+    return found
+
+
+def hanging_below(children: Mapping[str, Sequence[str]], element: str) -> set[str]:
+    """Returns an element and all that hang below it; a circle ends where it began."""
+    found, waiting = {element}, [element]
+    while waiting:
+        below = set(children.get(waiting.pop(), ())) - found
+        found |= below
+        waiting += below
+    return found
 
 
 def parse(text: str) -> Topology:

@@ -4,13 +4,13 @@ Not every meter has the strength for last words. Those that hang on a part that 
 captured nothing since it began count as well, until they are heard of.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hesper_cloud.aggregates import topology
 from hesper_cloud.db.engines import batched
 from hesper_cloud.db.listed import listed
 from hesper_cloud.db.registry import Element, ElementMeter, Meter
@@ -27,19 +27,16 @@ class Counting:
 
     @cached_property
     def _children(self) -> Mapping[str, Sequence[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        above = select(Element.parent, Element.id).where(Element.parent.is_not(None))
-        for parent, element in self._session.execute(above):
-            found[str(parent)].append(element)
-        return found
+        return topology.children_of(self._session.execute(select(Element.id, Element.parent)))
 
     def hanging(self, outage: Outage) -> set[str]:
         """Returns the customers' meters at the outage's part and below it when it began."""
         if outage.kind == "gateway":
             behind = select(Meter.id).where(Meter.gateway_id == outage.place)
             return set(self._session.scalars(behind))
+        below = topology.hanging_below(self._children, outage.place)
         places = select(ElementMeter.meter).where(
-            ElementMeter.element.in_(listed(self._session, self._below(outage.place))),
+            ElementMeter.element.in_(listed(self._session, below)),
             ElementMeter.role == "customer",
             ElementMeter.stands(outage.began_at),
         )
@@ -52,15 +49,6 @@ class Counting:
             query = select(Meter.id, Meter.customer_id).where(Meter.id.in_(names))
             owners.update(self._session.execute(query).all())
         return len({meter if owner is None else owner for meter, owner in owners.items()})
-
-    def _below(self, place: str) -> set[str]:
-        """Returns a part and those below it; a circle in the topology ends it."""
-        found, left = {place}, [place]
-        while left:
-            below = set(self._children.get(left.pop(), ())) - found
-            found |= below
-            left += below
-        return found
 
 
 def estimated(
