@@ -1,12 +1,14 @@
 """Which days the store holds whole: sums of others stay as they are."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import Engine
 
+from hesper_cloud.aggregates import calendar
 from hesper_cloud.aggregates.book import EnergyBook
-from hesper_cloud.db.archive import leaving_before
+from hesper_cloud.db.archive import archived_before
 from hesper_cloud.settings import RetentionSettings
 from hesper_cloud.validation.sheet import Sheet
 
@@ -22,7 +24,19 @@ def whole_from(registry: Engine, retention: RetentionSettings, now: datetime) ->
     the store removes readings by their age.
     """
     by_age = 0 if retention.archive else retention.horizon(now)
-    return max(by_age, leaving_before(registry))
+    return max(by_age, _leaving_before(registry))
+
+
+def _leaving_before(registry: Engine) -> int:
+    """Returns the end of the newest month that has left or is leaving, epoch seconds; 0: none.
+
+    A month (UTC) is leaving as soon as one of its days is archived.
+    """
+    end = archived_before(registry)
+    if not end:
+        return 0
+    newest = datetime.fromtimestamp(end - 1, UTC).date()
+    return calendar.midnight(calendar.month_after(newest), ZoneInfo("UTC"))
 
 
 def not_fewer(book: EnergyBook, sheet: Sheet) -> list[str]:

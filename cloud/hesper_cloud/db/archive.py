@@ -1,6 +1,6 @@
 """The table of archived readings: which file holds what of a day that left the store."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import BigInteger, Engine, String, Text, func, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -31,15 +31,3 @@ def archived_before(registry: Engine) -> int:
     with reading(registry) as session:
         newest = session.scalar(select(func.max(ArchivedPart.day)))
     return 0 if newest is None else (newest + 1) * _DAY_S
-
-
-def leaving_before(registry: Engine) -> int:
-    """Returns the end of the newest month that has left or is leaving, epoch seconds; 0: none.
-
-    A month (UTC) is leaving as soon as one of its days is archived.
-    """
-    end = archived_before(registry)
-    if not end:
-        return 0
-    first = datetime.fromtimestamp(end - _DAY_S, UTC).replace(day=1)
-    return int((first + timedelta(days=31)).replace(day=1).timestamp())
