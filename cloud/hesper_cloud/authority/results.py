@@ -135,7 +135,7 @@ class ResultDesk:
         except Refused as refusal:
             self._refuse(session, row, str(refusal), now)
             return None
-        _take(session, (row.gateway, command, result), now, self._heed)
+        _take(session, command, result, now, self._heed)
         return _as_of_now(session, command, result)
 
     def _refuse(self, session: Session, row: _Arrived, why: str, now: datetime) -> None:
@@ -174,12 +174,12 @@ class ResultDesk:
 
 def _take(
     session: Session,
-    told: tuple[str, CommandRecord, CommandResult],
+    command: CommandRecord,
+    result: CommandResult,
     now: datetime,
     heed: Heed | None,
 ) -> None:
     """Draws the conclusions from what a gateway told of a command."""
-    gateway, command, result = told
     reconciling.by_result(session, command, result, now)
     if heed is not None:
         heed(session, command, result, now)
@@ -187,7 +187,7 @@ def _take(
     if life.may_move(command, state):
         after = result.relay_after.output if result.relay_after else command.relay_after
         before = result.relay_before.output if result.relay_before else command.relay_before
-        step = life.Move(state, f"gateway {gateway}", why)
+        step = life.Move(state, f"gateway {result.gateway}", why)
         found = evidence.kept(result) or command.findings
         life.move(
             session, command, step, now, relay_before=before, relay_after=after, findings=found
