@@ -303,7 +303,10 @@ async def run(sources: Sources, busy: Callable[[], float], more: Sequence[Job] =
                 group.create_task(keep_turns(listed, runs, sources.clock, busy), name=name)
             group.create_task(_keep_runs(runs), name="runs of jobs")
             group.create_task(_work_long(runner, busy), name="long jobs")
-            group.create_task(_until_cancelled(giving_way.stop), name="end of all rests")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                giving_way.stop()  # who is at work rests no more, and is waited for
     finally:
         await asyncio.to_thread(sender.close)
         book.close()
@@ -337,13 +340,6 @@ def _lists(sources: Sources, book: EnergyBook, giving_way: GivesWay) -> dict[str
         "quick jobs": jobs(sources),
         "slow jobs": [*slow_jobs(sources, book, giving_way), leave],
     }
-
-
-async def _until_cancelled(then: Callable[[], None]) -> None:
-    try:
-        await asyncio.Event().wait()
-    finally:
-        then()
 
 
 async def _keep_runs(runs: ScheduledRuns) -> None:
