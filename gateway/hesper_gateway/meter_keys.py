@@ -1,13 +1,14 @@
 """The secrets of one meter, kept in a file of its own that only the gateway may read."""
 
-import json
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hesper_gateway import person_json
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.file_owners import why
+from hesper_gateway.person_json import NotJson
 
 _OCTETS = {
     "encryption_key": (16, 32),
@@ -59,13 +60,11 @@ def load(path: Path | None) -> MeterKeys:
         return MeterKeys()
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        # An editor of Windows begins its files with a mark.
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = person_json.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: {why(error)}") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ConfigError(f"{path}: not JSON: {error.msg} ({where})") from None
+    except NotJson as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
     except ValueError:
         raise ConfigError(f"{path}: not JSON: no text in UTF-8") from None
     if mode & 0o077:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from hesper_dlms.errors import LocalError
 from hesper_dlms.security import SecuritySettings
+
+from hesper_gateway import person_json
+from hesper_gateway.person_json import NotJson
 
 _SUITE_BY_OCTETS = {16: 0, 32: 2}
 _ENTRIES = {
@@ -65,13 +67,11 @@ def from_file(file: Path | None, name: str) -> str | None:
 
 def _entries(file: Path) -> dict[str, Any]:
     try:
-        # An editor of Windows begins its files with a mark.
-        entries: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+        entries = person_json.read(file)
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise LocalError(f"{file} is no JSON: {error.msg} ({where})") from None
+    except NotJson as error:
+        raise LocalError(f"{file} is no JSON: {error}") from None
     except ValueError:
         raise LocalError(f"{file} is no text in UTF-8") from None
     if not isinstance(entries, dict):
