@@ -18,7 +18,7 @@ from hesper_cloud.reports.paper import Head
 from hesper_cloud.reports.schedules import ScheduledReports, days_before, next_at
 from hesper_cloud.reports.tables import Column
 from hesper_cloud.thresholds import Validation
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -206,8 +206,9 @@ def test_schedules_go_by_the_calendar_of_their_zone(
     assert [(day.month, day.day) for day in days] == [first, end]
 
 
-def test_a_schedule_asks_once_for_each_period_also_for_those_it_slept_through(house: Any) -> None:
-    registry = house.shelves.registry
+def weekly(house: Any) -> Engine:
+    """Has a report made each week; returns the registry."""
+    registry: Engine = house.shelves.registry
     with writing(registry) as session:
         session.add(
             ReportSchedule(
@@ -216,6 +217,11 @@ def test_a_schedule_asks_once_for_each_period_also_for_those_it_slept_through(ho
                 made_at=at("2026-05-01T06:00Z"),
             )
         )  # fmt: skip
+    return registry
+
+
+def test_a_schedule_asks_once_for_each_period_also_for_those_it_slept_through(house: Any) -> None:
+    registry = weekly(house)
     now = at("2026-06-01T05:59Z")
     schedules = ScheduledReports(registry, lambda: now)
     schedules.turn()
@@ -238,15 +244,7 @@ def test_a_schedule_asks_once_for_each_period_also_for_those_it_slept_through(ho
 
 
 def test_a_schedule_that_a_clock_ahead_moved_on_goes_by_the_right_one_again(house: Any) -> None:
-    registry = house.shelves.registry
-    with writing(registry) as session:
-        session.add(
-            ReportSchedule(
-                name="weekly", kind="completeness", every="week", at_minute=360, zone="UTC",
-                area="North", enabled=True, next_at=at("2026-06-01T06:00Z"), made_by="ann",
-                made_at=at("2026-05-01T06:00Z"),
-            )
-        )  # fmt: skip
+    registry = weekly(house)
     now = at("2026-08-01T00:00Z")
     schedules = ScheduledReports(registry, lambda: now)
     for _ in range(9):
