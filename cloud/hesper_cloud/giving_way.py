@@ -5,7 +5,8 @@ for seconds makes readings wait for their receipts all that time. So what goes t
 does it in portions, and rests in between: the longer, the busier ingest is (`GivesWay`). What
 ingest itself has to write beside readings is written a portion at a time too, and so seldom that it
 takes a fiftieth of the time (`Seldom`). A portion that took long because it had to wait, for a
-locked database say, is no reason to rest as much longer: both have an end.
+locked database say, is no reason to rest as much longer: both have an end. So does a rest when
+ingest has time again.
 """
 
 import threading
@@ -19,7 +20,8 @@ _REST = 9.0
 """How often its own length a portion's rest lasts by how busy ingest is, at least."""
 LEAST_SHARE = 0.02
 """Of the time: what each job gets however busy ingest is, and what it writes beside readings."""
-_LONGEST_REST_S = 5.0
+_LONGEST_REST_S = 30.0
+_LOOK_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
 T = TypeVar("T")
@@ -61,12 +63,20 @@ class GivesWay:
         begun, rested = self._monotonic(), rested_s.get()
         for portion in of:
             yield portion
-            worked_s = self._monotonic() - begun - (rested_s.get() - rested)
-            rest_s = min(worked_s * _rest(self.busy()), _LONGEST_REST_S)
-            if rest_s and not self._stopped.is_set():
-                self._sleep(rest_s)
-                rested_s.set(rested_s.get() + rest_s)
+            self._rest_after(self._monotonic() - begun - (rested_s.get() - rested))
             begun, rested = self._monotonic(), rested_s.get()
+
+    def _rest_after(self, worked_s: float) -> None:
+        """Rests as long as work asks for, by how busy ingest is meanwhile."""
+        rested = 0.0
+        while not self._stopped.is_set():
+            left_s = min(worked_s * _rest(self.busy()), _LONGEST_REST_S) - rested
+            if left_s <= 0:
+                break
+            look_s = min(left_s, _LOOK_S)
+            self._sleep(look_s)
+            rested += look_s
+        rested_s.set(rested_s.get() + rested)
 
 
 def _rest(busy: float) -> float:

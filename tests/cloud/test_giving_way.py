@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hand_clock import HandClock
@@ -21,11 +22,18 @@ def worked(giving_way: GivesWay, clock: HandClock, *lengths: float) -> Iterator[
         yield clock()
 
 
-def test_a_portion_is_followed_by_a_rest_by_how_busy_ingest_is(clock: HandClock) -> None:
-    busy = iter((1.0, 0.5, 0.0))
-    giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)
-    assert list(worked(giving_way, clock, 1.0, 1.0, 1.0)) == [101.0, 107.0, 112.5]
-    assert clock() == 112.5  # nobody was busy after the last
+@pytest.mark.parametrize(("busy", "rest_s"), [(1.0, 24.5), (0.5, 2.25), (0.0, 0.0)])
+def test_a_portion_is_followed_by_a_rest_by_how_busy_ingest_is(
+    clock: HandClock, busy: float, rest_s: float
+) -> None:
+    giving_way = GivesWay(lambda: busy, clock.pass_by, clock)
+    assert list(worked(giving_way, clock, 0.5, 0.5)) == [100.5, 101.0 + rest_s]
+    assert clock() == 101.0 + 2 * rest_s
+
+
+def test_a_rest_ends_when_ingest_has_time_again(clock: HandClock) -> None:
+    giving_way = GivesWay(lambda: float(clock() < 103), clock.pass_by, clock)
+    assert list(worked(giving_way, clock, 0.5, 0.5)) == [100.5, 104.0]
 
 
 def test_what_it_takes_to_get_a_portion_is_work_too(clock: HandClock) -> None:
@@ -46,11 +54,10 @@ def test_what_was_rested_within_a_portion_is_no_work(clock: HandClock) -> None:
 
 
 def test_while_ingest_has_no_time_to_spare_it_gets_a_fiftieth(clock: HandClock) -> None:
-    busy = iter((0.9, 0.95, 1.0))
-    giving_way = GivesWay(lambda: next(busy), clock.pass_by, clock)
-    ends = [0.0625, 0.0625 * (2 + 9), 0.0625 * (3 + 9 + 19), 0.0625 * (3 + 9 + 19 + 49)]
-    times = [*worked(giving_way, clock, 0.0625, 0.0625, 0.0625), clock()]
-    assert times == pytest.approx([100.0 + end for end in ends])
+    for busy, rests in ((0.9, 9), (0.95, 19), (1.0, 49)):
+        begun = clock()
+        list(worked(GivesWay(partial(float, busy), clock.pass_by, clock), clock, 0.0625))
+        assert clock() - begun == pytest.approx(0.0625 * (1 + rests))
 
 
 def test_who_gives_no_way_never_rests(clock: HandClock) -> None:
@@ -63,19 +70,19 @@ def test_rests_do_not_count_as_a_jobs_work() -> None:
     giving_way = GivesWay(lambda: 1.0, lambda _: None, iter((0.0, 1000.0, 1000.0)).__next__)
     problem, spent_s = _timed(Job("a test", 1.0, lambda: list(giving_way.portions([1]))))
     assert problem is None
-    assert spent_s < -4  # 5 s were rested, though no time passed
+    assert spent_s < -29  # 30 s were rested, though no time passed
 
 
-def test_who_waited_for_a_lock_rests_seconds_and_not_minutes(clock: HandClock) -> None:
+def test_who_waited_for_a_lock_rests_half_a_minute_and_no_longer(clock: HandClock) -> None:
     giving_way = GivesWay(lambda: 1.0, clock.pass_by, clock)
-    assert list(worked(giving_way, clock, 60.0, 1.0)) == [160.0, 166.0]
+    assert list(worked(giving_way, clock, 60.0, 1.0)) == [160.0, 191.0]
     turns = Seldom(1.0, clock)
     turns.turn(lambda: clock.pass_by(60.0) or False)
     written: list[float] = []
     while not written:
         clock.pass_by(1.0)
         turns.turn(lambda: bool(written.append(clock())))
-    assert written == [171.0 + 61.0]
+    assert written == [221.0 + 61.0]
 
 
 def test_a_process_that_ends_waits_for_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
