@@ -8,6 +8,7 @@ has the value.
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hesper_cloud import quantities
@@ -26,7 +27,7 @@ _DEMAND = """
 _ROLLOVERS = """
     SELECT coalesce(sum(captures), 0) FROM verdicts
     WHERE meter = $meter AND logical_name = $logical_name AND check_name = 'rollover'
-      AND from_at > $start AND to_at <= $end"""
+      AND day >= $first AND day < $after"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def bill(
         finest = min(start.scaler, end.scaler)
         common = min(finest, scaler)
         steps, moved = _power(finest - common), intervals * _power(scaler - common)
-        rollovers = _rollovers(shelf, curve, start_at, end_at)
+        rollovers = _rollovers(shelf, curve, month)
         advance += _passed(rollovers, moved // steps - advance)
         difference = advance * steps - moved
     if advance is not None and advance < 0 and not quantities.is_net(logical_name):
@@ -132,10 +133,15 @@ def _difference(end: RegisterRead, start: RegisterRead) -> int | None:
     return end.value * _power(end.scaler - finest) - start.value * _power(start.scaler - finest)
 
 
-def _rollovers(shelf: Shelf, curve: tuple[str, str], start: int, end: int) -> int:
-    """Returns how often a register began anew in a range, as the check has found it."""
-    names = {"meter": curve[0], "logical_name": curve[1], "start": start, "end": end}
-    return int(shelf.book.rows(_ROLLOVERS, **names)[0][0])
+def _rollovers(shelf: Shelf, curve: tuple[str, str], month: date) -> int:
+    """Returns how often a register began anew in a month, as the check has found it."""
+    return int(shelf.book.rows(_ROLLOVERS, **_days_of(curve, month))[0][0])
+
+
+def _days_of(curve: tuple[str, str], month: date) -> dict[str, Any]:
+    """Returns by which names a query asks for a curve's days of a month."""
+    first, after = month.replace(day=1), calendar.month_after(month)
+    return {"meter": curve[0], "logical_name": curve[1], "first": first, "after": after}
 
 
 def _passed(rollovers: int, lacking: int) -> int:
@@ -170,12 +176,6 @@ def _read(
 def _demand(shelf: Shelf, curve: tuple[str, str], month: date) -> tuple[DemandMaximum, ...]:
     found = []
     for minutes in (15, 30):
-        rows = shelf.book.rows(
-            _DEMAND.format(m=minutes),
-            meter=curve[0],
-            logical_name=curve[1],
-            first=month.replace(day=1),
-            after=calendar.month_after(month),
-        )
+        rows = shelf.book.rows(_DEMAND.format(m=minutes), **_days_of(curve, month))
         found += [DemandMaximum(minutes * 60, row[0], row[2], row[1]) for row in rows]
     return tuple(found)

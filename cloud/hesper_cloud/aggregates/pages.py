@@ -144,8 +144,12 @@ def _anywhere(marks: Mapping[str, Flags], due: Flags) -> Flags:
 
 
 def verdicts(sheet: Sheet, found: Sequence[Verdict], due: Flags, day: date) -> pa.Table:
-    """Returns where checks failed, as runs of captures with both ends included."""
+    """Returns where checks failed, as runs of captures with both ends included.
+
+    A capture has the time that its meter gave it; one that is missing, that at which it was due.
+    """
     rows: list[tuple[Any, ...]] = []
+    moments = np.where(sheet.present, sheet.captured_at, sheet.times)
     for verdict in found:
         failed = verdict.failed & due
         failed[:, 0] = False
@@ -156,8 +160,8 @@ def verdicts(sheet: Sheet, found: Sequence[Verdict], due: Flags, day: date) -> p
                     day,
                     verdict.logical_name,
                     verdict.check,
-                    int(sheet.times[begin]),
-                    int(sheet.times[end - 1]),
+                    int(moments[row, begin]),
+                    int(moments[row, end - 1]),
                     int(end - begin),
                 )
             )

@@ -82,6 +82,19 @@ def test_the_last_hour_of_25_is_validated(plant):
     assert {value.grade for value in (*found.values, *view.values)} == {Grade.VALIDATED}
 
 
+@pytest.mark.parametrize("off_by", [-20, 0, 3])
+def test_what_a_check_found_is_told_of_a_capture_a_few_seconds_off(plant, off_by):
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-02"))
+    wrong = plant.at("2026-06-01T12:00")
+    rows[wrong] += 7_000
+    plant.put("M1", {at + off_by: value for at, value in rows.items()})
+    plant.settle()
+    at = wrong + off_by
+    found = validated(shelf(plant), Curve("M1", PROFILE, IMPORT), at, at + 1)
+    (view,) = views(shelf(plant), Range(PROFILE, at, at + 1), ["M1"])
+    assert [value.grade for value in (*found.values, *view.values)] == [Grade.QUESTIONABLE] * 2
+
+
 def test_a_bill_holds_the_exact_registers_and_reconciles(plant):
     rows = plant.register(plant.at("2026-03-01"), plant.at("2026-04-01T06:00"))
     gap = plant.at("2026-03-20T10:00"), plant.at("2026-03-20T13:00")
@@ -185,6 +198,22 @@ def test_a_read_of_the_billing_profile_counts_before_an_estimate(plant):
         )
         assert (found.start.value, found.start.estimated) == (exact, False)
         assert found.start.profile == billing.BILLING_PROFILE
+
+
+def test_a_last_digit_passed_in_the_month_before_is_not_counted_by_a_clock_that_is_late(plant):
+    at = plant.at("2026-05-01")
+    rows = plant.register(plant.at("2026-04-30"), plant.at("2026-05-02"), first=100_000 - 96 * 25)
+    plant.put("M1", {moment + 3: value % 100_000 for moment, value in rows.items()})
+    plant.settle()
+    assert len(plant.book.rows("SELECT 1 FROM verdicts WHERE check_name = 'rollover'")) == 1
+    for moment, value in ((at, 0), (plant.at("2026-06-01"), 4_000)):
+        of_meter = Edit(Curve("M1", billing.BILLING_PROFILE, IMPORT),
+            datetime.fromtimestamp(moment, UTC), value, 0, 30, "latched", str(moment))  # fmt: skip
+        with writing(plant.engine) as session:
+            substitutes.edited(session, of_meter, "ben", plant.now)
+    zone = plant.settings.validation.zone_of(None)
+    found = billing.bill(shelf(plant), ("M1", IMPORT), date(2026, 5, 1), zone)
+    assert (found.advance, found.intervals) == (4_000, 2_400)
 
 
 def test_the_unit_of_most_days_counts(plant):
