@@ -11,6 +11,7 @@ ACTIVE_ENERGY_IMPORT = "1.0.1.8.0.255"
 ACTIVE_ENERGY_EXPORT = "1.0.2.8.0.255"
 ACTIVE_POWER_IMPORT = "1.0.1.7.0.255"
 ACTIVE_POWER_EXPORT = "1.0.2.7.0.255"
+ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
 _NET = frozenset({"16", "36", "56", "76"})  # value group C: of all phases, of each
 
 NAMES = {
@@ -68,6 +69,12 @@ SYMBOLS = {
 def name(logical_name: str) -> str:
     """Returns a quantity's name; the logical name itself when it has none here."""
     return NAMES.get(logical_name, logical_name)
+
+
+def is_register(logical_name: str, unit: int) -> bool:
+    """Says whether a quantity is a register of electrical energy (value group D = 8)."""
+    medium, _, _, processing, *_ = logical_name.split(".")
+    return unit in ENERGY_UNITS and medium == "1" and processing == "8"
 
 
 def is_net(logical_name: str) -> bool:

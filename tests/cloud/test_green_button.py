@@ -332,19 +332,33 @@ def test_a_register_that_began_anew_has_brought_what_lies_between(store: DuckDbS
 
 
 @pytest.mark.parametrize(
-    ("codes", "before", "after", "scaler", "grown"),
+    ("failed", "codes", "before", "after", "scaler", "grown"),
     [
-        (("2.0.1", "2.4.1"), 95_000, 3, 1, 5_003),  # judged by thresholds of its type
-        (("2.3.4",), 99_998, 3, 1, None),
-        (("2.0.1", "2.4.1"), 10 * (2**32 - 5), 10, 0, None),  # a capacity that cannot be known
-        (("1.0.0",), 99_998, 3, 1, 5),
-        (("1.0.0",), 3, 99_998, 1, 99_995),
+        (("rollover",), ("2.0.1", "2.4.1"), 95_000, 3, 1, 5_003),  # by thresholds of its type
+        (("rollover",), ("2.3.4",), 99_998, 3, 1, 5),  # another quantity fell, as ingest has it
+        (("rollover",), ("2.7.0",), 95_000, 3, 1, 5_003),  # of an edit
+        (("rollover",), ("2.4.1",), 10 * (2**32 - 5), 10, 0, None),  # a capacity that nobody knows
+        (("reverse",), ("2.3.4",), 99_998, 3, 1, None),
+        ((), ("2.0.1", "2.4.1"), 99_998, 3, 1, None),  # ingest alone says so
+        (None, ("2.4.1",), 95_000, 3, 1, None),  # 50 kWh in a quarter of an hour
+        (None, ("2.4.1",), 99_998, 3, 1, 5),
+        (None, ("2.3.4",), 99_998, 3, 1, None),
+        (None, ("1.0.0",), 99_998, 3, 1, 5),
+        (None, ("1.0.0",), 3, 99_998, 1, 99_995),
     ],
 )
 def test_what_the_checks_say_of_a_register_that_fell_counts(
-    codes: tuple[str, ...], before: int, after: int, scaler: int, grown: int | None
+    failed: tuple[str, ...] | None,
+    codes: tuple[str, ...],
+    before: int,
+    after: int,
+    scaler: int,
+    grown: int | None,
 ) -> None:
-    ends = (Value(T0, before, Grade.RAW, ()), Value(T0 + 900, after, Grade.RAW, codes))
+    ends = (
+        Value(T0, before, Grade.RAW, ()),
+        Value(T0 + 900, after, Grade.RAW, codes, failed=failed),
+    )
     assert advance(Quantity(ENERGY, scaler, 30), *ends) == grown
 
 

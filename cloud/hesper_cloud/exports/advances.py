@@ -1,15 +1,15 @@
 """What an energy register brought from one capture to the next, also where it began anew.
 
 Where the checks have seen the values, their verdict says whether a register that fell had passed
-its last digit. Values that nobody has judged yet are held against the thresholds that apply without
-settings.
+its last digit, as the energy book has it. Values that nobody has judged are held against the
+thresholds that apply without settings.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from hesper_cloud.exports.curves import Value
-from hesper_cloud.quantities import is_net
+from hesper_cloud.quantities import is_net, is_register
 from hesper_cloud.stores.port import Quantity
 from hesper_cloud.thresholds import Thresholds
 from hesper_cloud.validation.checks import capacity_passed
@@ -18,7 +18,7 @@ from hesper_cloud.validation.misread import misread_of
 
 LONGEST_DAY_S = 25 * 3600
 _LIMITS = Thresholds()
-_ROLLOVER, _REVERSE = BY_NAME["rollover"].code, BY_NAME["reverse"].code
+_ROLLOVER, _REVERSE = BY_NAME["rollover"].name, BY_NAME["reverse"].code
 _JOULE = 25
 _LATTER_HALF = 50
 """Percent of its range that a register has counted at least which is known to have passed its end.
@@ -33,15 +33,15 @@ def advance(quantity: Quantity, before: Value, after: Value) -> int | None:
     grown = after.value - before.value
     if grown >= 0 or is_net(quantity.logical_name):
         return grown
-    if _REVERSE in after.codes:
-        return None
-    is_judged = _ROLLOVER in after.codes
-    from_percent = _LATTER_HALF if is_judged else _LIMITS.rollover_from_percent
-    passed = capacity_passed(before.value, after.value, from_percent)
-    if not passed:
+    judged = after.failed if is_register(quantity.logical_name, quantity.unit) else None
+    if judged is not None:
+        passed = capacity_passed(before.value, after.value, _LATTER_HALF)
+        return grown + passed if passed and _ROLLOVER in judged else None
+    passed = capacity_passed(before.value, after.value, _LIMITS.rollover_from_percent)
+    if not passed or _REVERSE in after.codes:
         return None
     length_s = after.captured_at - before.captured_at
-    return grown + passed if is_judged or _can_be(quantity, grown + passed, length_s) else None
+    return grown + passed if _can_be(quantity, grown + passed, length_s) else None
 
 
 def across(before: tuple[Quantity, Value], after: tuple[Quantity, Value]) -> Value | None:

@@ -28,7 +28,8 @@ _MARKS = (
 class Value(NamedTuple):
     """One value, integer in its curve's scaler, with Green Button's grade and IEC 61968-9's codes.
 
-    ``source`` is raw, estimate or edit; ``raw`` what the meter said, where another value counts.
+    ``source`` is raw, estimate or edit; ``raw`` what the meter said, where another value counts;
+    ``failed`` the checks that it failed, None where none has seen it.
     """
 
     captured_at: int
@@ -37,6 +38,7 @@ class Value(NamedTuple):
     codes: tuple[str, ...]
     source: str = "raw"
     raw: int | None = None
+    failed: tuple[str, ...] | None = None
 
 
 class Curve(NamedTuple):
@@ -95,7 +97,15 @@ def validated_curves(shelf: Shelf, span: Range, meters: list[str] | None) -> Ite
     """Yields one curve per meter and quantity, as it counts."""
     for view in views(shelf, span, meters):
         values = [
-            Value(each.captured_at, each.value, each.grade, each.codes, each.source, each.raw)
+            Value(
+                each.captured_at,
+                each.value,
+                each.grade,
+                each.codes,
+                each.source,
+                each.raw,
+                each.failed,
+            )
             for each in view.values
         ]
         yield Curve(view.meter, span.profile, view.quantity, values)

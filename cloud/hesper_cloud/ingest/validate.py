@@ -13,13 +13,12 @@ import numpy as np
 from hesper_contracts.quality import Quality
 
 from hesper_cloud.latest import LatestValues, present, value_before
-from hesper_cloud.quantities import is_net
-from hesper_cloud.stores.port import Block, Flags, Integers, Previous, Quantity
+from hesper_cloud.quantities import is_net, is_register
+from hesper_cloud.stores.port import Block, Flags, Integers, Previous
 
 AHEAD_S = 300
 BEHIND_S = 400 * 86_400
 _NOT_SPECIFIED = 0xFF
-_ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
 _MEGA = 10_000_000
 _BOUNDS: dict[int, tuple[int, int]] = {
     27: (-_MEGA, _MEGA),  # W
@@ -50,20 +49,9 @@ def judged(block: Block, latest: LatestValues, now: int) -> Block:
     previous = latest.previous(block)
     for place, quantity in enumerate(block.quantities):
         _mark(quality, _outside(block, place), Quality.OUT_OF_RANGE)
-        if is_register(quantity):
+        if is_register(quantity.logical_name, quantity.unit) and not is_net(quantity.logical_name):
             _judge_order(block, place, previous, quality)
     return replace(block, quality=quality)
-
-
-def is_register(quantity: Quantity) -> bool:
-    """Says whether a quantity is an energy register that only grows (value group D = 8).
-
-    That of net energy falls wherever a home feeds in.
-    """
-    if quantity.unit not in _ENERGY_UNITS or is_net(quantity.logical_name):
-        return False
-    medium, _, _, processing, *_ = quantity.logical_name.split(".")
-    return medium == "1" and processing == "8"
 
 
 def _mark(quality: Integers, rows: Flags, flag: Quality) -> None:

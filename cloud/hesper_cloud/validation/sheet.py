@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hesper_cloud.quantities import is_net, is_of_interval
+from hesper_cloud.quantities import ENERGY_UNITS, is_net, is_of_interval, is_register
 from hesper_cloud.stores.port import SCALERS as SCALERS
 from hesper_cloud.stores.port import Flags, Integers, Quantity
 
-_ENERGY_UNITS = frozenset({30, 31, 32})  # Wh, VAh, varh
 _LARGEST = 2**53
 
 
@@ -56,8 +55,7 @@ class Grid:
     @property
     def is_register(self) -> bool:
         """Says whether it is an energy register (OBIS value group D = 8)."""
-        groups = self.quantity.logical_name.split(".")
-        return self.quantity.unit in _ENERGY_UNITS and groups[0] == "1" and groups[3] == "8"
+        return is_register(self.quantity.logical_name, self.quantity.unit)
 
     @property
     def may_fall(self) -> bool:
@@ -67,7 +65,7 @@ class Grid:
     @property
     def is_interval(self) -> bool:
         """Says whether it is the energy of one interval."""
-        return self.quantity.unit in _ENERGY_UNITS and is_of_interval(self.quantity.logical_name)
+        return self.quantity.unit in ENERGY_UNITS and is_of_interval(self.quantity.logical_name)
 
     def of(self, rows: slice) -> "Grid":
         """Returns a copy that holds some of the meters."""

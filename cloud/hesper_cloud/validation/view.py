@@ -1,6 +1,6 @@
 """The validated view of a curve: raw values, estimates and edits in one, each with its quality."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +33,7 @@ class ValidatedValue:
         grade: Green Button's QualityOfReading.
         codes: Reading quality types of IEC 61968-9.
         raw: What the meter said, where something else stands in its place.
+        failed: The checks that it failed; None where none has seen it.
     """
 
     captured_at: int
@@ -41,6 +42,7 @@ class ValidatedValue:
     grade: Grade
     codes: tuple[str, ...]
     raw: int | None = None
+    failed: tuple[str, ...] | None = None
 
 
 def merged(
@@ -62,38 +64,42 @@ def merged(
         if row.unit == found.unit and fits(row.value, row.scaler - found.scaler)
     }
     view: dict[int, ValidatedValue] = {}
+
+    def failed_at(at: int) -> tuple[str, ...] | None:
+        is_judged = bool(judged) and judged[0] <= at <= judged[-1]
+        names = (run.check for run in failed if run.from_at <= at <= run.to_at)
+        return tuple(dict.fromkeys(names)) or (() if is_judged else None)
+
     for at, value, quality in zip(found.times, found.values, found.quality, strict=True):
         if value is not None and fits(value) and at not in view:
-            view[at] = _stored(at, value, quality, failed, judged)
+            view[at] = _stored(at, value, quality, failed_at(at))
     for at, row in instead.items():
         if row.method == EDIT or at not in view:
-            view[at] = _substitute(at, row, found.scaler, view)
+            view[at] = _substitute(row, found.scaler, view.get(at), failed_at(at))
     return [view[at] for at in sorted(view)]
 
 
-def _stored(
-    at: int, value: int, quality: int, failed: Sequence[FailedRun], judged: Sequence[int]
-) -> ValidatedValue:
-    checks = tuple(dict.fromkeys(run.check for run in failed if run.from_at <= at <= run.to_at))
-    found = (*(codes.BY_NAME[name].code for name in checks), *codes.of_flags(quality))
-    if codes.is_doubted(quality, checks):
+def _stored(at: int, value: int, quality: int, failed: tuple[str, ...] | None) -> ValidatedValue:
+    found = (*(codes.BY_NAME[name].code for name in failed or ()), *codes.of_flags(quality))
+    if codes.is_doubted(quality, failed or ()):
         grade = Grade.QUESTIONABLE
-    elif judged and judged[0] <= at <= judged[-1]:
+    elif failed is not None:
         grade, found = Grade.VALIDATED, (codes.VALIDATED, *found)
     else:
         grade, found = Grade.RAW, (codes.VALID_RAW, *found)
-    return ValidatedValue(at, value, "raw", grade, tuple(dict.fromkeys(found)))
+    return ValidatedValue(at, value, "raw", grade, tuple(dict.fromkeys(found)), failed=failed)
 
 
 def _substitute(
-    at: int, row: Substitute, scaler: int, view: Mapping[int, ValidatedValue]
+    row: Substitute, scaler: int, stored: ValidatedValue | None, failed: tuple[str, ...] | None
 ) -> ValidatedValue:
     is_edit = row.method == EDIT
     return ValidatedValue(
-        at,
+        int(row.captured_at.timestamp()),
         row.value * 10 ** (row.scaler - scaler),
         "edit" if is_edit else "estimate",
         codes.GRADES[row.method],
         (codes.EDITED if is_edit else codes.ESTIMATED,),
-        view[at].value if at in view else None,
+        stored.value if stored else None,
+        failed,
     )

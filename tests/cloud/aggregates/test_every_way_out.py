@@ -20,6 +20,7 @@ from hesper_cloud.aggregates.curves import Shelf
 from hesper_cloud.exports import espi
 from hesper_cloud.exports.running import Wanted, octets_of
 from hesper_cloud.stores.port import Quantity
+from hesper_contracts.quality import Quality
 
 PROFILE, IMPORT = "1.0.99.1.0.255", "1.0.1.8.0.255"
 ZONES = {"berlin": "Europe/Berlin", "howe": "Australia/Lord_Howe", "johns": "America/St_Johns"}
@@ -96,6 +97,25 @@ def test_every_way_out_tells_the_energy_that_the_registers_show(plant, area, fle
     grid = topology.parse(f"kind,id,name,parent,role,from,to\ntransformer,t,,,,,\n{places}")
     found = balance.balances(plant.book, grid, "t", [start, change, end], zone)
     assert [each.customers_mwh for each in found] == [1000 * each for each in days.values()]
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 40])
+@pytest.mark.parametrize("read_wrong", [0, 1])
+def test_an_exchange_has_brought_nothing_whatever_ingest_took_it_for(plant, lacking, read_wrong):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-03")
+    rows = plant.register(start, end, first=9_500_000)
+    change = start + 900 * 50
+    after = change + 900 * lacking
+    shown = {at: value if at < change else value - 9_501_250 for at, value in rows.items()}
+    shown[change - 1800] -= 400 * read_wrong
+    plant.put("M1", {at: value for at, value in shown.items() if at < change or at > after})
+    plant.put("M1", {after: shown[after]}, quality=int(Quality.ROLLOVER))
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    days = buckets.read(plant.book, ("M1", IMPORT), start, end, "day", zone)
+    shelf = Shelf(plant.engine, plant.store, plant.book)
+    told = sum(each.sum for each in days)
+    assert told == green_button(shelf, "M1", start, end) == 25 * (191 - lacking - 2 * read_wrong)
 
 
 def green_button(shelf: Shelf, meter: str, start: int, end: int) -> Fraction:
