@@ -359,7 +359,17 @@ def test_what_the_checks_say_of_a_register_that_fell_counts(
         Value(T0, before, Grade.RAW, ()),
         Value(T0 + 900, after, Grade.RAW, codes, failed=failed),
     )
-    assert advance(Quantity(ENERGY, scaler, 30), *ends) == grown
+    assert advance(Quantity(ENERGY, scaler, 30), *ends, 900) == grown
+
+
+@pytest.mark.parametrize(("length_s", "grown"), [(900, 5), (7200, 5), (8100, None)])
+@pytest.mark.parametrize("period_s", [900, 8100])
+def test_a_register_that_fell_within_a_long_gap_may_be_another(
+    length_s: int, grown: int | None, period_s: int
+) -> None:
+    ends = [Value(T0 + at, v, Grade.RAW, ()) for at, v in ((0, 99_998), (length_s, 3))]
+    told = advance(Quantity(ENERGY, 1, 30), ends[0], ends[1], period_s)
+    assert told == (5 if period_s == length_s else grown)
 
 
 def test_gas_and_water_are_services_of_their_own(store: DuckDbStore) -> None:

@@ -2,7 +2,8 @@
 
 Where the checks have seen the values, their verdict says whether a register that fell had passed
 its last digit, as the energy book has it. Values that nobody has judged are held against the
-thresholds that apply without settings.
+thresholds that apply without settings, and of them none has passed it over more than a period, or
+a gap that is interpolated: longer, and the meter may have been exchanged.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,13 +12,13 @@ from collections.abc import Sequence
 from hesper_cloud.exports.curves import Value
 from hesper_cloud.quantities import is_net, is_register
 from hesper_cloud.stores.port import Quantity
-from hesper_cloud.thresholds import Thresholds
+from hesper_cloud.thresholds import Estimation, Thresholds
 from hesper_cloud.validation.checks import capacity_passed
 from hesper_cloud.validation.codes import BY_NAME
 from hesper_cloud.validation.misread import misread_of
 
 LONGEST_DAY_S = 25 * 3600
-_LIMITS = Thresholds()
+_LIMITS, _INTERPOLATED_S = Thresholds(), Estimation().interpolate_up_to_s
 _ROLLOVER, _REVERSE = BY_NAME["rollover"].name, BY_NAME["reverse"].code
 _JOULE = 25
 _LATTER_HALF = 50
@@ -25,7 +26,7 @@ _LATTER_HALF = 50
 """
 
 
-def advance(quantity: Quantity, before: Value, after: Value) -> int | None:
+def advance(quantity: Quantity, before: Value, after: Value, period_s: int) -> int | None:
     """Returns the advance in the quantity's steps; None where it cannot be told.
 
     That is where a register fell and did not pass its last digit: it was exchanged, or misread.
@@ -38,9 +39,9 @@ def advance(quantity: Quantity, before: Value, after: Value) -> int | None:
         passed = capacity_passed(before.value, after.value, _LATTER_HALF)
         return grown + passed if passed and _ROLLOVER in judged else None
     passed = capacity_passed(before.value, after.value, _LIMITS.rollover_from_percent)
-    if not passed or _REVERSE in after.codes:
-        return None
     length_s = after.captured_at - before.captured_at
+    if not passed or _REVERSE in after.codes or length_s > max(period_s, _INTERPOLATED_S):
+        return None
     return grown + passed if _can_be(quantity, grown + passed, length_s) else None
 
 

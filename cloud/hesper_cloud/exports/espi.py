@@ -220,13 +220,13 @@ def _readings(piece: _Followed, told: _Told, past: _Past) -> Iterator[_Interval]
     curve = piece[0]
     length = told.period_s if is_of_interval(curve.quantity.logical_name) else 0
     if is_register(curve.quantity):
-        yield from _advances(piece, past)
+        yield from _advances(piece, told.period_s, past)
         return
     for at, value, grade, *_ in curve.values:
         yield at - length, length, value, grade
 
 
-def _advances(piece: _Followed, past: _Past) -> Iterator[_Interval]:
+def _advances(piece: _Followed, period_s: int, past: _Past) -> Iterator[_Interval]:
     """Yields what a register brought from capture to capture."""
     curve, following = piece
     before_it = past[curve.quantity]
@@ -235,7 +235,7 @@ def _advances(piece: _Followed, past: _Past) -> Iterator[_Interval]:
     wrong = misread(curve.quantity, shown)
     for place in range(max(first, 1), len(values)):
         before, each = values[place - 1 : place + 1]
-        grown = advance(curve.quantity, before, each)
+        grown = advance(curve.quantity, before, each, period_s)
         if grown is None or wrong[place - 1] or wrong[place]:
             continue
         if is_from_nowhere(curve.quantity, grown, shown, place):

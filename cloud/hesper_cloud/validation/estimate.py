@@ -3,7 +3,8 @@
 A gap lies between two known captures, so its energy is known and only its shape is estimated: in
 equal parts (linear interpolation of the register), or in the proportions of reference days, the
 same times of the same weekday in the weeks before. All arithmetic is of integers: the estimates
-rise from the value before the gap to the value after it and never beyond.
+rise from the value before the gap to the value after it and never beyond; where the register passed
+its last digit, across that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +20,16 @@ _WEIGHT = 1000
 
 
 class Gap(NamedTuple):
-    """Missing captures between two known ones: their times and values."""
+    """Missing captures between two known ones: their times and values.
+
+    Where the register began anew at its capacity in between, ``after`` is counted on across that.
+    """
 
     before_at: int
     before: int
     after_at: int
     after: int
+    capacity: int = 0
 
 
 class Estimate(NamedTuple):
@@ -102,16 +107,18 @@ def fill(
     count = round(length_s / period_s) - 1
     times = [gap.before_at + period_s * step for step in range(1, count + 1)]
     if length_s <= estimation.interpolate_up_to_s:
-        return _named(times, linear(gap.before, gap.after, count), LINEAR)
+        return _named(gap, times, linear(gap.before, gap.after, count), LINEAR)
     weights = []
     for at in (*times, gap.after_at):
         likes = reference_times(at, zone, holidays, estimation.reference_weeks)
         known = [growth[like] for like in likes if growth.get(like, -1) >= 0]
         if not known:
-            return _named(times, linear(gap.before, gap.after, count), LINEAR)
+            return _named(gap, times, linear(gap.before, gap.after, count), LINEAR)
         weights.append(_WEIGHT * sum(known) // len(known))
-    return _named(times, shaped(gap.before, gap.after, weights), REFERENCE_DAY)
+    return _named(gap, times, shaped(gap.before, gap.after, weights), REFERENCE_DAY)
 
 
-def _named(times: Iterable[int], values: Iterable[int], method: str) -> list[Estimate]:
-    return [Estimate(at, value, method) for at, value in zip(times, values, strict=True)]
+def _named(gap: Gap, times: Iterable[int], values: Iterable[int], method: str) -> list[Estimate]:
+    """Returns estimates by their method, as the register shows them."""
+    shown = (value % gap.capacity if gap.capacity else value for value in values)
+    return [Estimate(at, value, method) for at, value in zip(times, shown, strict=True)]

@@ -11,8 +11,9 @@ from itertools import pairwise
 from hesper_cloud.db.energy import Substitute
 from hesper_cloud.quantities import is_net
 from hesper_cloud.stores.port import Series
-from hesper_cloud.thresholds import Thresholds, Validation
+from hesper_cloud.thresholds import Estimation, Thresholds, Validation
 from hesper_cloud.validation import estimate
+from hesper_cloud.validation.checks import capacity_passed
 from hesper_cloud.validation.codes import EDIT, is_doubted
 from hesper_cloud.validation.estimate import Estimate, Gap
 from hesper_cloud.validation.misread import misread_of
@@ -32,11 +33,12 @@ def renewal(
     found, held = around.found, around.held
     edits = [row for row in held if row.method == EDIT]
     known = known_values(around)
-    wrong = set() if is_net(curve.logical_name) else _wrong(known)
+    may_fall = is_net(curve.logical_name)
+    wrong = set() if may_fall else _wrong(known)
     right = {at: value for at, value in known.items() if at not in wrong}
     times, values = list(right), list(right.values())
     touched = [
-        gap
+        gap if may_fall else _counted_on(gap, limits, validation.estimation)
         for gap in estimate.gaps(times, values, span.period_s)
         if gap.after_at > span.start and gap.before_at < span.end
     ]
@@ -61,6 +63,17 @@ def renewal(
     return Renewal(curve, found.unit, wanted, before, beside)
 
 
+def _counted_on(gap: Gap, limits: Thresholds, rules: Estimation) -> Gap:
+    """Returns a gap with its end counted on, where the register passed its last digit within it.
+
+    Not of a gap that is longer than is interpolated: within it the meter may have been exchanged.
+    """
+    if gap.after >= gap.before or gap.after_at - gap.before_at > rules.interpolate_up_to_s:
+        return gap
+    capacity = capacity_passed(gap.before, gap.after, limits.rollover_from_percent)
+    return gap._replace(after=gap.after + capacity, capacity=capacity)
+
+
 def _filled(
     gap: Gap, around: Surroundings, span: Span, growth: Mapping[int, int], validation: Validation
 ) -> list[Estimate]:
@@ -71,7 +84,9 @@ def _filled(
     finest = around.found.scaler
     scaler = max(around.coarser.get(at, finest) for at in (gap.before_at, gap.after_at))
     steps = int(10 ** (scaler - finest))
-    coarse = gap._replace(before=-(-gap.before // steps), after=gap.after // steps)
+    coarse = gap._replace(
+        before=-(-gap.before // steps), after=gap.after // steps, capacity=gap.capacity // steps
+    )
     rules = (validation.estimation, validation.holidays)
     found = estimate.fill(coarse, span.period_s, growth, span.zone, rules)
     return [each._replace(scaler=scaler) for each in found]

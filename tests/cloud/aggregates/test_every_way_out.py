@@ -118,6 +118,22 @@ def test_an_exchange_has_brought_nothing_whatever_ingest_took_it_for(plant, lack
     assert told == green_button(shelf, "M1", start, end) == 25 * (191 - lacking - 2 * read_wrong)
 
 
+@pytest.mark.parametrize("captures", [0, 1, 4, 8])
+@pytest.mark.parametrize("lacking", [1, 7, 8])
+def test_a_last_digit_is_passed_within_a_gap_that_is_interpolated(plant, captures, lacking):
+    """In a longer one a meter may have been exchanged: nobody tells energy of it."""
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-03")
+    gap = range(start + 900 * 94, start + 900 * (94 + lacking), 900)
+    rows = plant.register(start, end, first=100_000 - 25 * (94 + captures))
+    plant.put("M1", {at: value % 100_000 for at, value in rows.items() if at not in gap})
+    plant.settle()
+    zone = plant.settings.validation.zone_of(None)
+    days = buckets.read(plant.book, ("M1", IMPORT), start, end, "day", zone)
+    shelf = Shelf(plant.engine, plant.store, plant.book)
+    told = sum(each.sum for each in days)
+    assert told == green_button(shelf, "M1", start, end) == 25 * (192 - 9 * (lacking == 8))
+
+
 def green_button(shelf: Shelf, meter: str, start: int, end: int) -> Fraction:
     wanted = Wanted("espi", PROFILE, start, end + 1, [meter], validated=True)
     feed = ET.fromstring(b"".join(octets_of(shelf, wanted)))
