@@ -4,17 +4,18 @@ Theory of operation. Nothing is said that is not durable: readings come from the
 which follow the store's commits; alerts, events and commands from their tables, whichever process
 wrote them. While nobody is in a room nothing is looked at, and what happened before somebody came
 is not told. A row is stamped before it is committed, so each look goes back a little, and what was
-told already is remembered for that long.
+told already is remembered for that long. Of more news than a listener's mailbox holds the newest
+are told, and of the others how many they are.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hesper_cloud import quantities
@@ -35,21 +36,21 @@ _log = logging.getLogger(__name__)
 LOOK_S = 0.25
 FOLLOWED_WITHIN_S = 10.0
 _BACK = timedelta(seconds=5)
-_MOST_ROWS = 1000
 
 
 class _New:
-    """What a table has that was not told yet, told by its key and a stamp."""
+    """What a table has that was not told yet, told by key, stamp and state."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], datetime] = {}
+        self._told: dict[tuple[Any, ...], datetime] = {}
 
-    def of(self, rows: Iterable[tuple[str, datetime, Any]]) -> list[Any]:
-        """Returns those rows whose key and stamp are new."""
-        fresh = {(key, str(at)): (at, row) for key, at, row in rows}
-        unknown = [row for mark, (_, row) in fresh.items() if mark not in self._told]
-        self._told.update({mark: at for mark, (at, _) in fresh.items()})
-        return unknown
+    def of(self, marks: Iterable[Sequence[Any]]) -> list[Any]:
+        """Returns the keys of those marks, each a key, its stamp and a state, that are new."""
+        return [mark[0] for mark in marks if tuple(mark) not in self._told]
+
+    def note(self, marks: Iterable[Sequence[Any]]) -> None:
+        """Notes marks as told."""
+        self._told |= {tuple(mark): mark[1] for mark in marks}
 
     def forget(self, before: datetime) -> None:
         """Forgets what the next look does not go back to."""
@@ -105,33 +106,27 @@ class LiveFeed:
             self._tell_readings()
 
     def _look(self, since: datetime, *, tell: bool) -> None:
-        looks: tuple[tuple[_New, Callable[[datetime], list[Any]], Callable[[Any], None]], ...] = (
-            (self._alerts, self._alerts_since, self._tell_alert),
-            (self._events, self._events_since, self._tell_event),
-            (self._commands, self._commands_since, self._tell_command),
-        )
-        for new, rows_since, publish in looks:
-            for row in new.of(rows_since(since)):
-                if tell:
-                    publish(row)
+        registry, authority = self._sources.registry, self._sources.authority
+        for new, engine, marks, publish in (
+            (self._alerts, registry, _alerts_since(since), self._tell_alert),
+            (self._events, registry, _events_since(since), self._tell_event),
+            (self._commands, authority, _commands_since(since), self._tell_command),
+        ):
+            with reading(engine) as session:
+                found = session.execute(marks).all()
+                keys = new.of(found) if tell else []
+                table = marks.column_descriptions[0]["entity"]
+                some = select(table).where(table.id.in_(keys[-MOST_WAITING:]))
+                rows = {row.id: row for row in session.scalars(some)}
+            new.note(found)
+            for key in filter(rows.get, keys):
+                publish(rows[key])
+            self._sources.live.skip(max(0, len(keys) - MOST_WAITING))
             new.forget(since)
-
-    def _alerts_since(self, since: datetime) -> list[Any]:
-        new = (Alert.changed_at >= since) & (Alert.raised_at >= since)
-        shown = Alert.suppressed.is_(False) & (Alert.state != CLEARED)
-        with reading(self._sources.registry) as session:
-            rows = session.scalars(select(Alert).where(new, shown).limit(_MOST_ROWS)).all()
-        return [(str(row.id), row.raised_at, row) for row in rows]
 
     def _tell_alert(self, row: Alert) -> None:
         where = Place(row.meter, row.gateway, row.area)
         self._sources.live.publish(where, "alert-created", _plain(alert_row(row)), str(row.id))
-
-    def _events_since(self, since: datetime) -> list[Any]:
-        query = select(Event).where(Event.stored_at >= since).limit(_MOST_ROWS)
-        with reading(self._sources.registry) as session:
-            rows = session.scalars(query).all()
-        return [(row.id, row.stored_at, row) for row in rows]
 
     def _tell_event(self, row: Event) -> None:
         where = self._place(row.meter, row.gateway)
@@ -146,13 +141,6 @@ class LiveFeed:
             "text": row.text,
         }
         self._sources.live.publish(where, "event-logged", document, row.id)
-
-    def _commands_since(self, since: datetime) -> list[Any]:
-        changed = (CommandRecord.updated_at >= since) & (CommandRecord.requester != JOBS)
-        query = select(CommandRecord).where(changed).limit(_MOST_ROWS)
-        with reading(self._sources.authority) as session:
-            rows = session.scalars(query).all()
-        return [(f"{row.id} {row.state}", row.updated_at, row) for row in rows]
 
     def _tell_command(self, row: CommandRecord) -> None:
         where = self._place(row.meter or None, row.gateway)
@@ -203,6 +191,23 @@ class LiveFeed:
                 "at": instant(relay.captured_at),
             }
             self._sources.live.publish(place, "meter-status-change", document, f"{meter} relay")
+
+
+def _alerts_since(since: datetime) -> Select[Any]:
+    new = (Alert.changed_at >= since) & (Alert.raised_at >= since)
+    shown = Alert.suppressed.is_(False) & (Alert.state != CLEARED)
+    return select(Alert.id, Alert.raised_at).where(new, shown).order_by(Alert.raised_at)
+
+
+def _events_since(since: datetime) -> Select[Any]:
+    query = select(Event.id, Event.stored_at).where(Event.stored_at >= since)
+    return query.order_by(Event.stored_at)
+
+
+def _commands_since(since: datetime) -> Select[Any]:
+    stamp = CommandRecord.updated_at
+    changed = (stamp >= since) & (CommandRecord.requester != JOBS)
+    return select(CommandRecord.id, stamp, CommandRecord.state).where(changed).order_by(stamp)
 
 
 def _plain(row: Any) -> dict[str, Any]:

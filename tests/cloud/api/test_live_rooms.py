@@ -139,6 +139,29 @@ def test_a_room_hears_of_readings_events_and_alerts_in_it(house, listening, brin
         assert (told["meter"], told["rule"], told["state"]) == (METER, "voltage", "new")
 
 
+@pytest.mark.parametrize("count", [1_500, 2_500])
+def test_of_a_flood_nothing_goes_by_untold(house, listening, count):
+    """What is committed at once is told, or counted as missed where no mailbox holds it."""
+    now = now_utc()
+    rows = [
+        Event(
+            id=f"flood-{count}-{number}", meter=METER, gateway=GATEWAY, code="cover_opened",
+            severity="info", occurred_at=now, stored_at=now, text="opened", attributes={},
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    with listening() as listener:
+        listener.join("fleet")
+        with writing(house.head_end.databases.registry) as session:
+            session.add_all(rows)
+        told = missed = 0
+        while told + missed < count:
+            heard = listener.hear("event-logged", "missed")
+            told, missed = told + ("code" in heard), missed + heard.get("count", 0)
+        assert told + missed == count
+        assert told > 1_000
+
+
 def test_a_room_hears_nothing_of_other_rooms_and_of_rooms_it_left(house, listening, bring):
     with listening() as listener:
         listener.join("meter", ELSEWHERE).join("meter", METER)
