@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from starlette.middleware.cors import CORSMiddleware
 
 from hesper_cloud.api import (
@@ -43,6 +43,7 @@ from hesper_cloud.api import (
     users,
     validated,
 )
+from hesper_cloud.api.bodies import strict_json
 from hesper_cloud.api.body_sizes import BodySizes
 from hesper_cloud.api.deprecation import Deprecations
 from hesper_cloud.api.description import PREFIX
@@ -82,7 +83,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.sockets = Sockets(settings.web.limits.sockets)
     problems.install(app)
-    rest = APIRouter(prefix=PREFIX)
+    rest = APIRouter(prefix=PREFIX, dependencies=[Depends(strict_json)])
     for part in (
         auth,
         alerts,
