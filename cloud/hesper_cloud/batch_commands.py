@@ -154,7 +154,8 @@ def resume(context: typer.Context, batch_id: str, reason: Reason) -> None:
             err=True,
         )
         proof = context.obj.proof("password once more, to let it go on")
-        body = {"reason": reason, "digest": seen["digest"], **proof}
+        stood = {"digest": seen["digest"], "stood_at": seen["updated_at"]}
+        body = {"reason": reason, **stood, **proof}
         _tell(door.post(f"/{batch_id}/resume", body))
 
 

@@ -1,11 +1,12 @@
 """Batches of commands: proposed, decided, followed row by row."""
 
 import uuid
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hesper_cloud.api.proven import Proven
 from hesper_cloud.api.who import Have, Who
@@ -66,6 +67,15 @@ class DecisionBody(Proven):
 
     reason: str = Field(default="", max_length=500)
     digest: str = Field(default="", max_length=64)
+    stood_at: AwareDatetime | None = Field(
+        default=None,
+        description="`updated_at` as it was shown: a batch that has moved since does not go on",
+    )
+
+    def decision(self, verb: BatchVerb) -> Decision:
+        """Returns it as services take it."""
+        stood_at = self.stood_at and self.stood_at.astimezone(UTC)
+        return Decision(verb, self.reason, self.digest, self.proof.to_text(), stood_at)
 
 
 @router.post("", response_model=BatchView, status_code=201)
@@ -132,7 +142,5 @@ async def decide(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Approves, rejects, pauses, resumes, aborts, retries what failed, or lets more leave."""
-    password = body.proof.to_text()
-    decision = Decision(verb, body.reason, body.digest, password)
     key = idempotency_key or uuid.uuid4().hex
-    return answer(await services.batches.decide(actor, batch_id, decision, key))
+    return answer(await services.batches.decide(actor, batch_id, body.decision(verb), key))

@@ -16,7 +16,7 @@ from hesper_cloud.api.batches import MOST_METERS, DecisionBody, Selection
 from hesper_cloud.api.deprecation import going
 from hesper_cloud.api.who import Have, Who
 from hesper_cloud.api.wire import answer
-from hesper_cloud.services.batch_records import BatchVerb, BatchView, Decision
+from hesper_cloud.services.batch_records import BatchVerb, BatchView
 from hesper_cloud.services.errors import Invalid
 from hesper_cloud.services.firmware_records import SOAK_S, WAVES, CampaignOrder, CampaignView
 from hesper_cloud.services.records import MeterQuery
@@ -139,9 +139,8 @@ async def decide(
     idempotency_key: IdempotencyKey = "",
 ) -> Response:
     """Approves, rejects, pauses, resumes, aborts or retries a campaign or an activation."""
-    decision = Decision(verb, body.reason, body.digest, body.proof.to_text())
     key = idempotency_key or uuid.uuid4().hex
-    return answer(await services.campaigns.decide(actor, batch, decision, key))
+    return answer(await services.campaigns.decide(actor, batch, body.decision(verb), key))
 
 
 def _require(idempotency_key: str) -> None:

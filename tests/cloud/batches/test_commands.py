@@ -1,12 +1,14 @@
 """`hesper-cloud batch`: a person's own account, the head end's own checks."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hesper_cloud.cli import app
-from hesper_cloud.db.engines import open_engine
+from hesper_cloud.db.authority import Batch
+from hesper_cloud.db.engines import open_engine, writing
 from hesper_cloud.latest import LatestValues
 from hesper_cloud.provision import ProvisioningError
 from hesper_cloud.services.bundle import assemble
@@ -76,6 +78,20 @@ def test_from_the_list_to_its_end(town: Any, batch: str, url: str, tmp_path: Pat
     assert f"{batch} is aborted" in aborted.stdout
     assert town.batch(batch).detail == "enough"
     assert PASSWORDS["ben"] not in resumed.output
+
+
+def test_a_resume_is_of_the_batch_that_was_shown(
+    town: Any, batch: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(text: str, **_: Any) -> str:
+        if "once more" in text:  # somebody else lets it go on, and it is held again
+            with writing(town.head_end.databases.authority) as session:
+                session.get_one(Batch, batch).updated_at += timedelta(minutes=5)
+        return PASSWORDS["ben"]
+
+    monkeypatch.setattr("typer.prompt", meanwhile)
+    late = run(url, "ben", "resume", batch, "--reason", "the storm is over")
+    assert "has moved since it was shown" in why_not(late)
 
 
 def test_what_cannot_be_done_is_said(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -141,3 +142,20 @@ async def test_a_query_finds_the_meters(people, town):
     body = {"kind": "relay.read", "reason": "a look", "query": {"search": "HES2000"}}
     batch = (await people["ann"].post("", body, "k")).json()
     assert batch["counts"] == {"waiting": len(town.meters)}
+
+
+async def test_a_decision_with_the_time_that_was_shown_is_for_that_batch(people, town):
+    ann, ben = people["ann"], people["ben"]
+    asked = {"kind": "ping", "reason": "are they there", "meters": town.meters[:3], "canary": 0}
+    batch = (await ann.post("", asked, "k")).json()
+    of = f"/{batch['id']}"
+    proof = {"digest": batch["digest"], "password": PASSWORDS["ben"]}
+    assert (await ben.post(f"{of}/approve", proof)).status_code == 200
+    shown = (await ann.post(f"{of}/pause", {"reason": "rain"})).json()["updated_at"]
+    elsewhere = datetime.fromisoformat(shown).astimezone(timezone(timedelta(hours=2)))
+    word = proof | {"stood_at": elsewhere.isoformat()}
+    assert (await ben.post(f"{of}/resume", word)).status_code == 200
+    town.clock.advance(1)
+    assert (await ann.post(f"{of}/pause", {"reason": "rain again"})).status_code == 200
+    late = await ben.post(f"{of}/resume", word)
+    assert (late.status_code, "has moved since" in late.text) == (409, True)
