@@ -1,4 +1,4 @@
-"""Small files that are there as a whole or not at all, whatever happens to the power."""
+"""Files and folders that are there as a whole or not at all, whatever happens to the power."""
 
 import os
 import secrets
@@ -27,6 +27,14 @@ def put(path: Path, octets: bytes, mode: int = 0o600) -> None:
     _write(beside, octets, mode)
     beside.replace(path)
     synchronise(path.parent)
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder that is still there after a power cut, with those above it that are not."""
+    if not path.is_dir():
+        make_folder(path.parent, mode)
+        path.mkdir(mode, exist_ok=True)
+        synchronise(path.parent)
 
 
 def _write(path: Path, octets: bytes, mode: int) -> None:

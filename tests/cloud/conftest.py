@@ -1,6 +1,7 @@
 """A head end on disk for tests: both databases, keys, six people, one gateway, two meters."""
 
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -128,6 +129,22 @@ def deciding(head_end: HeadEnd) -> Iterator[None]:
     yield
     stop.set()
     thread.join()
+
+
+@pytest.fixture
+def outlives(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], bool]:
+    """Says whether a power cut now would leave a file or folder, its name and what it holds."""
+    seen, synchronise = set(), os.fsync
+
+    def state(found: os.stat_result) -> tuple[int, int, int]:
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
+    def noted(descriptor: int) -> None:
+        synchronise(descriptor)
+        seen.add(state(os.fstat(descriptor)))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return lambda path: {state(path.stat()), state(path.parent.stat())} <= seen
 
 
 @pytest.fixture

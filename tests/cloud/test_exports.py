@@ -146,6 +146,14 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert list((tmp_path / "lake").iterdir()) == []
 
 
+def test_a_file_that_was_put_outlives_a_power_cut(
+    tmp_path: Path, outlives: Callable[[Path], bool]
+) -> None:
+    file = tmp_path / "lake" / "day=2026-06-01" / "out.csv"
+    targets.put(str(file), [b"whole"])
+    assert [outlives(each) for each in (file, file.parent, file.parents[1])] == [True] * 3
+
+
 def test_what_is_being_written_is_none_of_a_lakes_files(tmp_path: Path) -> None:
     seen = []
 

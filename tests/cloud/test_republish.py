@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hesper_cloud.exports.outlet import Outlet
+from hesper_cloud.exports.outlet import Cursor, Outlet
 from hesper_cloud.exports.republish import Republish, message
 from hesper_cloud.job_settings import RepublishSettings
 from hesper_cloud.settings import BrokerSettings
@@ -83,6 +83,15 @@ def test_what_is_stored_is_republished_once_and_goes_on_after_a_restart(
     again.turn()
     assert reader.messages.empty()
     assert all(other.messages.empty() for other in others), "only who is told so reads raw values"
+
+
+def test_a_cursor_outlives_a_power_cut(tmp_path: Path, outlives: Callable[[Path], bool]) -> None:
+    """One that is empty begins at the oldest reading that is stored."""
+    cursor = Cursor(tmp_path / "republish.cursor")
+    for place in ("one", "two"):
+        cursor.move(place)
+        assert cursor.read() == place
+        assert outlives(tmp_path / "republish.cursor")
 
 
 def test_nothing_is_republished_unless_told(store: DuckDbStore, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from hesper_contracts import durable
 from paho.mqtt import client as mqtt
 
 from hesper_cloud import broker_client
@@ -87,7 +88,5 @@ class Cursor:
         return self._path.read_text("ascii").strip() if self._path.exists() else ""
 
     def move(self, to: str) -> None:
-        """Goes on from there next time, also after a restart."""
-        passing = self._path.with_suffix(".part")
-        passing.write_text(to + "\n", encoding="ascii")
-        passing.replace(self._path)
+        """Goes on from there next time, also after a power cut."""
+        durable.put(self._path, f"{to}\n".encode("ascii"))

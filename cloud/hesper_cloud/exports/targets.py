@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile
+from hesper_contracts.durable import make_folder, synchronise
 
 _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
 """Object stores: a folder is part of a name there, and making one could make a bucket."""
@@ -113,13 +114,14 @@ def _failures() -> tuple[type[Exception], ...]:
 @contextmanager
 def _beside(path: Path) -> Iterator[Any]:
     passing = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         with passing.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         passing.replace(path)
+        synchronise(path.parent)
     except BaseException:
         passing.unlink(missing_ok=True)
         raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hesper_contracts.durable import synchronise
 from sqlalchemy.orm import Session
 
 from hesper_cloud import csv_lines
@@ -79,6 +80,7 @@ class Making:
         shown = islice(rows_of(spool), paper.MOST_ROWS)
         paper.write(file_of(self.state, work.id, "pdf"), head, kind.columns, shown)
         files = {form: _told(file_of(self.state, work.id, form)) for form in FORMATS}
+        synchronise(spool.parent)
         report = Report(
             kind=kind.name,
             title=kind.title,
@@ -167,6 +169,7 @@ def _entered(
 
 
 def _told(path: Path) -> dict[str, Any]:
+    synchronise(path)
     octets = path.read_bytes()
     return {"octets": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import orjson
+from hesper_contracts.durable import make_folder, synchronise
 
 from hesper_cloud.reports.tables import Row
 
@@ -14,13 +15,14 @@ def append(path: Path, length: int, rows: Iterable[Row]) -> int:
 
     Returns how long the file is now; it outlives a power cut.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, 0o700)
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.truncate(length)
         file.seek(length)
         file.writelines(orjson.dumps(row) + b"\n" for row in rows)
         file.flush()
         os.fsync(file.fileno())
+        synchronise(path.parent)
         return file.tell()
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -138,6 +140,20 @@ def test_both_files_are_kept_with_their_digests(house: Any, kind: str) -> None:
         }
     assert octets.startswith(b"%PDF-")
     assert (report.made_by, report.title) == ("ann", KINDS[kind].title)
+
+
+def test_what_was_told_to_be_made_outlives_a_power_cut(
+    house: Any, monkeypatch: pytest.MonkeyPatch, outlives: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(by_meter, "_AT_ONCE", 1)
+    number, runner = house.ask("completeness"), house.runner()
+    folder = folder_of(house.state, number)
+    assert runner.turn()
+    assert outlives(folder)
+    assert outlives(folder / SPOOL)
+    while runner.turn():
+        pass
+    assert all(outlives(file_of(house.state, number, form)) for form in ("csv", "pdf"))
 
 
 def test_paper_goes_on_over_pages_and_makes_the_same_octets_again(tmp_path: Any) -> None:
