@@ -74,6 +74,18 @@ def test_the_console_says_it_in_the_language_of_the_operator():
     assert sentence(refusal) == "The batch is paused."
 
 
+def test_what_is_counted_has_its_thousands_apart_and_a_number_of_something_has_not():
+    template = "{name}: {count} of {total} {members}, {what}."
+    storm = worded(
+        template, name="F-1 (2000)", count=1250, total=40_000, members="meters", what="silent"
+    )
+    report = worded("there is no report {report}", report=1250)
+    assert retold(storm) == "F-1 (2000): 1,250 of 40,000 meters, silent."
+    assert retold(report) == "there is no report 1250"
+    with speaking(GERMAN):
+        assert retold(storm).startswith("F-1 (2000): 1.250 von 40.000 ")
+
+
 def test_a_value_with_braces_is_a_value():
     assert worded("there is no meter {meter}", meter="{0.__class__}") == (
         "there is no meter {0.__class__}"

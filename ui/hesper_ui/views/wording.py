@@ -20,6 +20,8 @@ _OURS = frozenset(
     }
 )
 """Names in texts of the services whose values are words of ours, not names that others gave."""
+_COUNTS = frozenset({"count", "count_2", "customers", "told", "total"})
+"""Names whose values, if they are integers, are written with thousands separated."""
 _ENERGIES, _POWERS = frozenset({"Wh", "varh", "VAh"}), frozenset({"W", "var", "VA"})
 
 
@@ -180,6 +182,8 @@ def retold(text: str) -> str:
 
 
 def _value(name: str, value: object) -> object:
+    if name in _COUNTS and isinstance(value, int):
+        return grouped(value)
     is_ours = isinstance(value, Worded) or name in _OURS
     return retold(value) if is_ours and isinstance(value, str) else value
 
