@@ -19,6 +19,7 @@ from hesper_gateway.building import Core, Field, build_core, build_field, keyrin
 from hesper_gateway.commands import Executor, Mandate, Records
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.config.metrics import MetricsConfig
+from hesper_gateway.configuration_check import check_files
 from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.errands import ClockSetter, KeyChanger, MeterErrands, Stores
 from hesper_gateway.firmware import build_downloads, build_firmware
@@ -31,7 +32,6 @@ from hesper_gateway.own import (
     OwnErrands,
     Restarter,
     Trial,
-    check_files,
 )
 from hesper_gateway.presence import Self, Watch
 from hesper_gateway.replacement import open_database

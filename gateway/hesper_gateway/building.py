@@ -34,8 +34,7 @@ from hesper_gateway.push_owner import PushMeter
 from hesper_gateway.schedule import Plan, Round, Stop, offset_s
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
-from hesper_gateway.sessions.settings import check_line, schedule_for
-from hesper_gateway.templates.addresses import check_apart
+from hesper_gateway.sessions.settings import schedule_for
 from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.visit import Visitor
 
@@ -100,8 +99,12 @@ def build_core(config: GatewayConfig, database: Database) -> Core:
 def build_field(config: GatewayConfig, core: Core) -> Field:
     """Returns lines, sessions and whoever visits or listens; nothing is opened yet.
 
+    Args:
+        config: That `configuration_check` has passed.
+        core: What is kept.
+
     Raises:
-        ConfigError: a template, key file or combination can never work.
+        ConfigError: a file has changed since, or changed keys cannot be read.
     """
     lines = build_lines(config, core.ledger)
     for modem in lines.modems.values():
@@ -119,7 +122,6 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
         for meter in config.meters
         if meter.id in lines.by_meter
     }
-    check_apart(config, {name: session.template for name, session in sessions.items()})
     rounds, round_of = [], {}
     for name, (_, meters) in lines.polled.items():
         stops = [_stop(config, core, sessions[meter], states[meter]) for meter in meters]
@@ -159,11 +161,8 @@ def _session(
     config: GatewayConfig, meter: MeterConfig, lines: Lines, common: Common
 ) -> MeterSession:
     template = templates.load_own(config.templates, meter.template)
-    check_line(meter, template, config.line(meter.line))
     keys = meter_keys.load(meter.keys_file)
-    session = MeterSession(meter, template, keys, lines.by_meter[meter.id], common)
-    session.check()
-    return session
+    return MeterSession(meter, template, keys, lines.by_meter[meter.id], common)
 
 
 def _stop(config: GatewayConfig, core: Core, session: MeterSession, state: MeterState) -> Stop:

@@ -33,6 +33,7 @@ from hesper_gateway.certificate import Holding
 from hesper_gateway.commissioning.asking import Asking
 from hesper_gateway.commissioning.steps import Hop, NotPassed, Steps, Tell
 from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.configuration_check import check_files
 from hesper_gateway.database import DATABASE_NAME, Database, DatabaseError, DatabaseInUse
 from hesper_gateway.errors import ConfigError, LineDown
 from hesper_gateway.lines.dial_in import DialIn
@@ -64,8 +65,10 @@ def _configured(path: Path, meter_id: str, steps: Steps) -> GatewayConfig:
     """Return the configuration with this meter alone, and on a push line its neighbours."""
     try:
         config = load(path)
+        check_files(config)
     except ConfigError as error:
-        raise steps.failed(Hop.CONFIGURATION, str(error), "Correct the file.") from error
+        advice = "Correct the file that it names; the agent would not start."
+        raise steps.failed(Hop.CONFIGURATION, str(error), advice) from error
     meter = next((each for each in config.meters if each.id == meter_id), None)
     if meter is None:
         known = ", ".join(each.id for each in config.meters) or "none"

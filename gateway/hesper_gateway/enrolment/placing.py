@@ -6,13 +6,13 @@ from pathlib import Path
 
 from hesper_contracts.enrolment import CONFIGURATION, Answer, Configuration, Secrets, Token
 
-from hesper_gateway import certificate, meter_keys, replacement, templates
+from hesper_gateway import certificate, replacement
 from hesper_gateway.config import GatewayConfig, load
+from hesper_gateway.configuration_check import check_field
 from hesper_gateway.database import DATABASE_NAME
 from hesper_gateway.enrolment.device import STAGE, Device
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.secrets_files import put
-from hesper_gateway.templates.addresses import check_apart
 
 _FILES = "files"
 
@@ -49,7 +49,15 @@ def check(stage: Path, token: Token, device: Device, answer: Answer) -> None:
         ConfigError: the agent would not start with it, or not as the gateway that was asked for.
     """
     files = stage / _FILES
-    settings = load(files / CONFIGURATION)
+    try:
+        settings = load(files / CONFIGURATION)
+        check_field(settings)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}\nThe agent would not start with what the head end keeps for {token.gateway}. "
+            f"Correct it there, then: hesper-cloud gateway keep {token.gateway} FILE, and enrol "
+            f"with a new token: hesper-cloud gateway token {token.gateway}"
+        ) from error
     if settings.gateway != token.gateway:
         raise ConfigError(f"the configuration is of {settings.gateway}, not of {token.gateway}")
     if not any(token.is_of(bytes.fromhex(key)) for key in settings.keys.commands.values()):
@@ -61,11 +69,6 @@ def check(stage: Path, token: Token, device: Device, answer: Answer) -> None:
         if made_here is not None and not made_here.is_relative_to(files):
             raise ConfigError(f"{made_here}: key and password must lie beside {CONFIGURATION}")
     fitting_certificate(settings, device, answer)
-    kinds = {}
-    for meter in settings.meters:
-        meter_keys.load(meter.keys_file)
-        kinds[meter.id] = templates.load_own(settings.templates, meter.template)
-    check_apart(settings, kinds)
 
 
 def put_in_place(folder: Path, device: Device, answer: Answer, secrets: Secrets) -> GatewayConfig:

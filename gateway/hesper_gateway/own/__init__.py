@@ -1,6 +1,6 @@
 """What commands have the gateway do to itself: restart, take another configuration."""
 
-from hesper_gateway.own.configuration import Configurator, check_files
+from hesper_gateway.own.configuration import Configurator
 from hesper_gateway.own.errands import Everything, OwnErrand, OwnErrands
 from hesper_gateway.own.restart import Restarter, RestartWanted, start_again
 from hesper_gateway.own.trial import ConfigurationFile, Trial
@@ -14,6 +14,5 @@ __all__ = [
     "RestartWanted",
     "Restarter",
     "Trial",
-    "check_files",
     "start_again",
 ]

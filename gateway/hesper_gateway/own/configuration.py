@@ -13,16 +13,13 @@ from hesper_contracts.commands import Command
 from hesper_contracts.parameters import ConfigureGateway
 from hesper_contracts.results import Findings
 
-from hesper_gateway import meter_keys, templates
 from hesper_gateway.config import CeilingsConfig, GatewayConfig, load
+from hesper_gateway.configuration_check import check_files
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.execution import Report
 from hesper_gateway.own.restart import RestartWanted
 from hesper_gateway.own.trial import ConfigurationFile, Trial, digest_of
-from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions.relay import Permit
-from hesper_gateway.sessions.settings import check_line
-from hesper_gateway.templates.addresses import check_apart
 
 
 class Configurator:
@@ -114,21 +111,6 @@ class Configurator:
                 raise ConfigError(f"{name}: is changed at the gateway alone")
         if not _within(wanted.ceilings, self._current.ceilings):
             raise ConfigError("ceilings: are raised at the gateway alone")
-
-
-def check_files(config: GatewayConfig) -> None:
-    """Refuse what gateway.toml names and can never work; nothing is opened or written.
-
-    Raises:
-        ConfigError: the gateway's key, a meter's keys file or template, or one that does not fit.
-    """
-    load_signer(config.keys.signing)
-    kinds = {}
-    for meter in config.meters:
-        meter_keys.load(meter.keys_file)
-        template = kinds[meter.id] = templates.load_own(config.templates, meter.template)
-        check_line(meter, template, config.line(meter.line))
-    check_apart(config, kinds)
 
 
 def _wanted(command: Command) -> str:

@@ -7,13 +7,12 @@ from typing import Protocol
 from hesper_dlms.client import AssociationSettings
 from hesper_dlms.exchange import ClientLink
 
-from hesper_gateway.config import MeterConfig
 from hesper_gateway.key_store import KeyStore
 from hesper_gateway.lines.channel import Channel
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.association import Association
 from hesper_gateway.sessions.quantities import QuantityCache
-from hesper_gateway.templates.model import MeterTemplate, TimesTemplate
+from hesper_gateway.templates.model import TimesTemplate
 
 
 class InvocationCounter(Protocol):
@@ -61,9 +60,6 @@ class Unguarded:
 
 class OtherEngine(Protocol):
     """Reads meters whose template names another engine than our own stack."""
-
-    def check(self, meter: MeterConfig, template: MeterTemplate) -> None:
-        """Raise ConfigError where the engine of the template cannot be used for the meter."""
 
     def association(
         self,

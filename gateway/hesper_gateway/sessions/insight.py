@@ -6,8 +6,7 @@ from hesper_dlms.security import SecuritySettings
 
 from hesper_gateway.config import MeterConfig
 from hesper_gateway.key_store import HeldKeys
-from hesper_gateway.sessions.key_uses import unused
-from hesper_gateway.sessions.settings import link_for
+from hesper_gateway.sessions.settings import link_for, unused
 from hesper_gateway.templates.model import MeterTemplate
 
 

@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from hesper_dlms.errors import LocalError
-
 from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.common import Common, InvocationCounter
 from hesper_gateway.sessions.settings import Credentials, key_name
@@ -52,12 +50,3 @@ class KeyUses:
             )
         title = self._common.client_system_title
         return Credentials(keys, title, use.counter, use.received)
-
-
-def unused(keys: MeterKeys, client_system_title: bytes) -> Credentials:
-    """Return credentials by which an association can be looked at and never be opened."""
-    return Credentials(keys, client_system_title, _no_counter, {})
-
-
-def _no_counter() -> int:
-    raise LocalError("this association is never opened")

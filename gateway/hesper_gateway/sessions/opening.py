@@ -51,7 +51,7 @@ from hesper_gateway.sessions.classing import refusal
 from hesper_gateway.sessions.common import Common, OtherEngine
 from hesper_gateway.sessions.greeting import ask_greeting
 from hesper_gateway.sessions.identity import DATA_CLASS
-from hesper_gateway.sessions.key_uses import KeyUse, KeyUses, unused
+from hesper_gateway.sessions.key_uses import KeyUse, KeyUses
 from hesper_gateway.sessions.opened import Opened
 from hesper_gateway.sessions.settings import (
     Credentials,
@@ -95,18 +95,6 @@ class Opening:
         self._line = line
         self._common = common
         self._uses = KeyUses(meter.id, common)
-
-    def check(self) -> None:
-        """Refuse a configuration that can never work, before anything is opened.
-
-        Raises:
-            ConfigError: no associations in the template, or a secret is missing.
-        """
-        never = unused(self._keys, self._common.client_system_title)
-        if self._template.engine != "hesper":
-            self._other_engine().check(self._meter, self._template)
-        for role in ("public", "reading", "management"):
-            client_for(self._meter, self._template, role, never)
 
     @asynccontextmanager
     async def associated(self, role: Role) -> AsyncIterator[Opened]:

@@ -93,14 +93,6 @@ class MeterSession:
         """Return when the clock that nobody sets began, epoch seconds by the gateway's clock."""
         return self._common.origin()
 
-    def check(self) -> None:
-        """Refuse a configuration that can never work, before anything is opened.
-
-        Raises:
-            ConfigError: no associations in the template, or a secret is missing.
-        """
-        self._opening.check()
-
     @asynccontextmanager
     async def reading(self, role: Role = "reading") -> AsyncIterator[Reading]:
         """Open an association; the meter has said its name and its time.

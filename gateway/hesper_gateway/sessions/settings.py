@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from hesper_dlms import obis
 from hesper_dlms.apdu import LOGICAL_NAME_SERVICES, Conformance
@@ -67,6 +67,15 @@ class Credentials:
     received_counters: MutableMapping[bytes, int]
 
 
+def unused(keys: MeterKeys, title: bytes) -> Credentials:
+    """Return credentials by which an association can be looked at and never be opened."""
+    return Credentials(keys, title, _no_counter, {})
+
+
+def _no_counter() -> int:
+    raise LocalError("this association is never opened")
+
+
 def client_system_title(gateway: str) -> bytes:
     """Return the eight octets by which meters know this gateway, made from its name."""
     return b"HSG" + hashlib.sha256(gateway.encode()).digest()[:5]
@@ -114,6 +123,17 @@ def check_line(meter: MeterConfig, template: MeterTemplate, line: LineConfig) ->
             f"meter {meter.id}: meters of template {template.name} want a mode E sign-on; "
             f"set mode_e = true on line {line.name}"
         )
+
+
+def check_roles(meter: MeterConfig, template: MeterTemplate, keys: MeterKeys) -> None:
+    """Refuse keys and addresses with which an association can never be opened.
+
+    Raises:
+        ConfigError: no associations in the template, or a secret is missing.
+    """
+    never = unused(keys, client_system_title(""))
+    for role in get_args(Role):
+        client_for(meter, template, role, never)
 
 
 def schedule_for(template: MeterTemplate, schedule: ScheduleConfig) -> ScheduleConfig:

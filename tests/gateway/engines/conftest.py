@@ -105,9 +105,7 @@ class Site:
         common = Common(
             self.counters, client_system_title("gw"), self.now, other_engine=Gurux(self.engine)
         )
-        session = MeterSession(config, template, keys, line, common)
-        session.check()
-        return session
+        return MeterSession(config, template, keys, line, common)
 
     @asynccontextmanager
     async def line(self, link: str = "wrapper") -> AsyncIterator[Line]:

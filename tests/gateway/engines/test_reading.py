@@ -2,6 +2,8 @@
 
 import pytest
 from hesper_dlms import obis
+from hesper_gateway.config import MeterConfig
+from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.errors import ConfigError, MeterRefused
 from hesper_gateway.sessions import RelayAction
 from hesper_gateway.sessions.reading import Past
@@ -77,9 +79,8 @@ async def test_nothing_is_written_through_the_engine(site):
                 await reading.association.action(None, None)
 
 
-async def test_a_meter_whose_authentication_key_is_unknown_is_refused_in_words(site):
-    async with site.line() as line:
-        session = site.session(line, site.template("high-gmac", "wrapper"))
-        config = session.meter.model_copy(update={"authentication_key_unknown": True})
-        with pytest.raises(ConfigError, match="needs the authentication_key"):
-            session._opening._other_engine().check(config, session.template)
+def test_a_meter_whose_authentication_key_is_unknown_is_refused_in_words(site):
+    template = site.template("high-gmac", "wrapper")
+    meter = MeterConfig(id="M1", line="a", template="x", authentication_key_unknown=True)
+    with pytest.raises(ConfigError, match="needs the authentication_key"):
+        Gurux().check(meter, template)

@@ -7,10 +7,11 @@ from hesper_dlms.server import LogicalServer
 from hesper_gateway import templates
 from hesper_gateway.config import MeterConfig, ScheduleConfig, SerialLine
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.meter_keys import MeterKeys
 from hesper_gateway.sessions.reading import Past
-from hesper_gateway.sessions.settings import check_line, schedule_for
+from hesper_gateway.sessions.settings import check_line, check_roles, schedule_for
 from hesper_gateway.templates.formula import Formula
-from hesper_gateway.templates.model import ScalerUnitTemplate
+from hesper_gateway.templates.model import AddressesTemplate, ScalerUnitTemplate
 
 VOLTAGE = obis.parse("1.0.32.7.0.255")
 
@@ -84,11 +85,13 @@ async def test_the_address_is_a_formula_of_the_serial_number(bench):
 
 
 def test_a_formula_that_gives_no_address_is_told_before_anything_is_opened(bench):
-    serial = {"addresses": {"physical": Formula("serial")}}
+    addresses = AddressesTemplate(physical=Formula("serial"))
+    kind = templates.load("hesper-sim-hdlc").model_copy(update={"addresses": addresses})
+
+    keys = MeterKeys(bytes(16), bytes(16))
 
     def check(**settings):
-        config = bench.config(template="hesper-sim-hdlc", **settings)
-        bench.session(None, config, changed=serial).check()
+        check_roles(bench.config(template="hesper-sim-hdlc", **settings), kind, keys)
 
     with pytest.raises(ConfigError, match="'serial' gives the physical address 99999999"):
         check(id="HES99999999")

@@ -12,6 +12,7 @@ from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway import site_commands
 from hesper_gateway.commissioning import Outcome, Step
 from rich.console import Console
+from simulated_site import meter_text
 
 pytestmark = pytest.mark.integration
 HOPS = [
@@ -62,6 +63,7 @@ def test_a_meter_of_the_compatibility_engine_passes_and_the_engine_is_named(tabl
     (table.folder / "templates" / "by-gurux.toml").write_text(
         'extends = "hesper-sim"\ndescription = "the same by gurux"\nengine = "gurux"\n'
     )
+    table.meters = {"tcp": table.meters["tcp"]}
     table.write(template="by-gurux")
     code, steps = table.commission("tcp")
     assert code == 0, steps
@@ -180,6 +182,29 @@ def test_a_meter_that_does_not_call_fails_at_the_line(table):
     code, steps = table.commission("dial-in", "--wait", 1)
     assert (code, steps["line"]["outcome"]) == (1, "fail")
     assert "does not call" in steps["line"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, "ask both at"),
+        ({"physical_address": 99, "keys_file": "absent.json"}, "absent.json"),
+        ({"physical_address": 99, "template": "hesper-sim"}, "is for TCP"),
+    ],
+)
+def test_what_the_agent_would_not_start_with_fails_at_the_configuration(table, said, why):
+    """Of another meter, too: the walk would pass, and then nobody would be read."""
+    twin = table.meter_table(table.meters["rs485"]) | {"id": "TWIN"} | said
+    del twin["logical_device_name"]
+    path = table.folder / "gateway.toml"
+    path.write_text(path.read_text() + meter_text(twin))
+    for access in ("rs485", "tcp"):
+        code, steps = table.commission(access)
+        assert (code, steps["configuration"]["outcome"]) == (1, "fail")
+        assert why in steps["configuration"]["found"]
+        assert outcomes(steps)["line"] == "not checked"
+    agent = table.ended("hesper-gateway", "run", "-c", path)
+    assert (agent.returncode, why in agent.stderr) == (2, True)
 
 
 def test_a_meter_that_is_not_in_the_file_fails_at_the_configuration(table):

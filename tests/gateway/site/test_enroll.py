@@ -60,6 +60,7 @@ class HeadEnd:
     def __init__(self) -> None:
         self.signer, self.toml, self.replaces = COMMANDS, TOML, True
         self.asks: list[enrolment.Ask] = []
+        self.keys = {"encryption_key": "00" * 16, "authentication_key": "11" * 16}
         self.status, self.body = 200, b""
         self.replayed: bytes | None = None
         head_end = self
@@ -88,7 +89,7 @@ class HeadEnd:
         self.asks.append(ask)
         files = (
             File("gateway.toml", self.toml.encode()),
-            File("meters/M1.json", json.dumps({"encryption_key": "00" * 16}).encode()),
+            File("meters/M1.json", json.dumps(self.keys).encode()),
             File("templates/own.toml", b'extends = "generic"\ndescription = "own"\n'),
         )
         box = enrolment.seal(Secrets(Configuration(files), "secret-7"), ask.sealing_key, digest)
@@ -259,6 +260,10 @@ def test_an_answer_that_was_given_to_another_device_is_not_taken(
         ('template = "own"', 'template = "unknown"', "unknown"),
         ("meters/M1.json", "meters/M2.json", "M2.json"),
         (METER, METER + METER.replace('"M1"', '"M2"'), "meters M1 and M2"),
+        (METER, METER.replace('"a"', '"b"'), "no line is named 'b'"),
+        ('template = "own"', 'template = "push-kaifa"', "cannot be read"),
+        ('keys_file = "meters/M1.json"', "", "must hold an encryption_key"),
+        ('kind = "tcp"', 'kind = "push-tcp"', "own is no push template"),
     ],
 )
 def test_what_the_agent_would_not_start_with_is_not_put_in_place(
@@ -268,6 +273,14 @@ def test_what_the_agent_would_not_start_with_is_not_put_in_place(
     with pytest.raises(ConfigError, match=complaint):
         enrol(At(head_end.url), token, tmp_path)
     assert nothing_is_in_place(tmp_path)
+
+
+def test_a_configuration_that_must_be_corrected_is_not_got_with_the_same_token(
+    head_end: HeadEnd, token: str, tmp_path: Path
+) -> None:
+    head_end.keys = {}
+    with pytest.raises(ConfigError, match="with a new token: hesper-cloud gateway token gw-7"):
+        enrol(At(head_end.url), token, tmp_path)
 
 
 def test_what_the_head_end_says_is_said(head_end: HeadEnd, token: str, tmp_path: Path) -> None:

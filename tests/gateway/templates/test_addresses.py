@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 from hesper_contracts.signing import Signer
 from hesper_gateway import templates
-from hesper_gateway.building import build_core, build_field
 from hesper_gateway.config import GatewayConfig
-from hesper_gateway.database import Database
+from hesper_gateway.configuration_check import check_files
 from hesper_gateway.errors import ConfigError
-from hesper_gateway.own.configuration import check_files
 from hesper_gateway.templates.addresses import check_apart
 
 LAN = {"name": "lan", "kind": "tcp", "host": "192.0.2.1", "port": 4059}
@@ -97,7 +95,7 @@ def test_meters_that_are_told_apart_are_taken(
     check_apart(config, kinds(config))
 
 
-async def test_agent_and_head_end_are_told_before_anything_is_opened(tmp_path: Path) -> None:
+def test_agent_and_head_end_are_told_before_anything_is_opened(tmp_path: Path) -> None:
     Signer.generate().save(tmp_path / "gateway.key")
     keys = tmp_path / "keys.json"
     keys.write_text(f'{{"encryption_key": "{"00" * 16}", "authentication_key": "{"11" * 16}"}}')
@@ -106,9 +104,3 @@ async def test_agent_and_head_end_are_told_before_anything_is_opened(tmp_path: P
     config = configured(tmp_path, meter, meter)
     with pytest.raises(ConfigError, match="meters M1 and M2"):
         check_files(config)
-    database = Database(tmp_path / "gateway.db", ballast_octets=0)
-    try:
-        with pytest.raises(ConfigError, match="meters M1 and M2"):
-            build_field(config, build_core(config, database))
-    finally:
-        database.close()
