@@ -7,6 +7,7 @@ folder, that broker account and keys fit, and that it obeys this head end. The r
 """
 
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def collect(path: Path, gateway: str, trusted: dict[str, dict[str, str]]) -> Con
     Raises:
         FilesError: something is missing or does not fit.
     """
-    octets = path.read_bytes()
+    octets = path.read_bytes().removeprefix(BOM_UTF8)  # of an editor of Windows
     try:
         document = tomllib.loads(octets.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -171,7 +171,7 @@ class Fleet:
 def load(path: Path) -> Fleet:
     """Read fleet.toml and plan the fleet it describes; FleetError says what is wrong with it."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         settings = msgspec.convert(document, FleetSettings)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise FleetError(f"{path}: {error}") from error

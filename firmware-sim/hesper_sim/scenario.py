@@ -124,7 +124,7 @@ class Scenario:
 def load(path: Path, fleet: Fleet) -> Scenario:
     """Read and check a scenario for a fleet; ScenarioError names file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: {error}") from error
     return parse(text, fleet, path.name)

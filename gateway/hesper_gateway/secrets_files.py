@@ -35,7 +35,7 @@ def load_password(path: Path | None) -> str | None:
         return None
     require_private(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: the text is not UTF-8") from None
     except OSError as error:

@@ -4,6 +4,7 @@ import base64
 import os
 import stat
 import threading
+from codecs import BOM_UTF8
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from alembic import command as alembic
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from hesper_cloud import audit, keeping, keys
+from hesper_cloud import audit, gateway_files, keeping, keys
 from hesper_cloud.api.application import create_app
 from hesper_cloud.authority import broker_files
 from hesper_cloud.authority.broker_accounts import BrokerAccounts, password_hash, write_accounts
@@ -310,6 +311,13 @@ def test_without_its_master_key_nothing_is_given_out(kept):
     token = make_token(kept)
     assert "master key" in refused(kept, Device.born(), token)
     assert actions(kept)[-1] == "request.refused"
+
+
+def test_a_mark_of_an_editor_of_windows_is_not_kept(head_end, tmp_path):
+    path = gateway_toml(head_end, tmp_path)
+    plain = path.read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(BOM_UTF8 + plain)
+    assert gateway_files.collect(path, GATEWAY, {}).files[0].octets == plain
 
 
 def test_a_configuration_that_would_not_come_up_is_not_kept(head_end, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 
 import pytest
 from hesper_sim.cli import cli
@@ -41,6 +42,12 @@ def test_keys_never_show():
     meter = plan().meters[0]
     assert meter.password not in repr(meter)
     assert str(meter.encryption_key) not in repr(meter)
+
+
+def test_a_mark_of_an_editor_of_windows_is_no_mistake(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_bytes(BOM_UTF8 + b"seed = 5\r\ntcp = 1\r\n")
+    assert load(path).settings.seed == 5
 
 
 def test_settings_survive_their_file(tmp_path):

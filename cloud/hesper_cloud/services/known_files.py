@@ -49,7 +49,8 @@ def known_files(authority: Engine, gateways: list[str]) -> dict[str, KnownFile]:
             if record.gateway not in wanted:
                 continue
             if (record.findings or {}).get("configuration") == digest:
-                found[record.gateway] = KnownFile(text, record.id, record.updated_at)
+                plain = text.removeprefix("\ufeff")  # of an editor of Windows
+                found[record.gateway] = KnownFile(plain, record.id, record.updated_at)
             else:
                 found.pop(record.gateway, None)
     return found

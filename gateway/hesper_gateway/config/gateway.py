@@ -116,7 +116,7 @@ def _refuse_doubles(what: str, names: list[str]) -> None:
 
 
 def load(path: Path, folder: Path | None = None) -> GatewayConfig:
-    """Read gateway.toml.
+    """Read gateway.toml; the mark that editors of Windows begin a file with is skipped.
 
     Args:
         path: The file.
@@ -126,10 +126,12 @@ def load(path: Path, folder: Path | None = None) -> GatewayConfig:
         ConfigError: the file is absent, not TOML, or does not fit; every place is listed.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {why(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: the text is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     context = {"folder": (folder or path.parent).absolute()}
     try:

@@ -53,7 +53,7 @@ def collect(config: GatewayConfig) -> frozenset[str]:
     found: set[str] = set()
     for _, path in files(config):
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
         except FileNotFoundError:
             continue
         except OSError as error:

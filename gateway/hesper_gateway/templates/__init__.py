@@ -122,7 +122,7 @@ def _text(folder: Traversable, name: str, above: Sequence[str]) -> str:
             wanted_by = f", wanted by template {above[-1]}" if above else ""
             known = ", ".join(names(folder))
             raise ConfigError(f"no template is named {name!r}{wanted_by}; there are: {known}")
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # too long a number, too deep a list
         raise ConfigError(f"template {name}: not TOML: {error}") from error

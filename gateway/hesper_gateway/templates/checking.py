@@ -43,7 +43,7 @@ def check(path: Path) -> list[Mistake]:
     A mistake in what it inherits is shown in the template that says it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         return [Mistake(str(path), None, "", error.strerror or "cannot be read")]

@@ -112,7 +112,7 @@ def folder_of(config: Path) -> Path:
     The file is not checked here: it may be one that only a later version understands.
     """
     try:
-        document = tomllib.loads(config.read_text(encoding="utf-8"))
+        document = tomllib.loads(config.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         document = {}
     state = document.get("state")

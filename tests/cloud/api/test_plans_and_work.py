@@ -93,7 +93,7 @@ def test_a_schedule_is_desired_reported_sent_and_then_as_desired(house, ann):
     assert (sent.status_code, sent.json()["commands"], list(sent.json()["skipped"])) == (
         202, [], [GATEWAY],
     )  # fmt: skip
-    configured(house, TOML)
+    configured(house, "\ufeff" + TOML)  # with the mark of an editor of Windows
     assert (state(ann, "schedule")["reported"], state(ann, "schedule")["state"]) == (
         {"profile_s": 900, "snapshot_s": 60}, "differs",
     )  # fmt: skip
