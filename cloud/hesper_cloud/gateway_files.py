@@ -41,6 +41,7 @@ def collect(path: Path, gateway: str, trusted: dict[str, dict[str, str]]) -> Con
         raise FilesError(f"{path}: not TOML: {error}") from None
     _check_broker(path, document, gateway)
     _check_keys(path, document, trusted)
+    _check_lines(path, document)
     names = [CONFIGURATION, *sorted({*_named(document), *_templates(path, document)})]
     try:
         files = [
@@ -84,15 +85,23 @@ def _check_keys(path: Path, document: dict[str, Any], trusted: dict[str, dict[st
                 )
 
 
+def _check_lines(path: Path, document: dict[str, Any]) -> None:
+    known = [line.get("name") for line in _entries(document, "lines")]
+    for meter in _entries(document, "meters"):
+        if meter.get("line") not in known:
+            raise FilesError(
+                f"{path}: meter {meter.get('id')}: no line is named {meter.get('line')!r}"
+            )
+
+
 def _named(document: dict[str, Any]) -> Iterator[str]:
     """Yields the files that the configuration names, other than those made on the device."""
     certificate = _table(document, "broker").get("tls_ca")
     if certificate is not None:
         yield str(certificate)
     for table, name in (("meters", "keys_file"), ("modems", "pin_file")):
-        entries = document.get(table, [])
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and entry.get(name) is not None:
+        for entry in _entries(document, table):
+            if entry.get(name) is not None:
                 yield str(entry[name])
 
 
@@ -119,6 +128,11 @@ def _below(path: Path, what: str, name: object) -> None:
         File(name, b"")
     except ValueError as error:
         raise FilesError(f"{path}: {what}: {error}") from None
+
+
+def _entries(document: dict[str, Any], table: str) -> list[dict[str, Any]]:
+    found = document.get(table, [])
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:

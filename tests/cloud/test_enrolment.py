@@ -332,6 +332,7 @@ def test_a_configuration_that_would_not_come_up_is_not_kept(head_end, tmp_path):
         ("commands =", "others =", "this head end's key"),
         ('host = "broker', 'port = "broker', "host"),
         ("gateway =", "gateway ==", "not TOML"),
+        ('line = "a"', 'line = "b"', "meter M1: no line is named 'b'"),
     ):
         path.write_text(whole.replace(old, new))
         with pytest.raises(ProvisioningError, match=complaint) as told:
