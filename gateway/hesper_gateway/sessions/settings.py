@@ -108,7 +108,7 @@ def proves_keys(association: AssociationTemplate) -> bool:
 
 
 def check_line(meter: MeterConfig, template: MeterTemplate, line: LineConfig) -> None:
-    """Refuse a line that cannot reach meters of this kind.
+    """Refuse a line, or an address on it, that cannot reach meters of this kind.
 
     Raises:
         ConfigError: the text says what to correct.
@@ -117,6 +117,11 @@ def check_line(meter: MeterConfig, template: MeterTemplate, line: LineConfig) ->
         raise ConfigError(
             f"meter {meter.id}: template {template.name} is for TCP (link.kind = wrapper), "
             f"line {line.name} is serial"
+        )
+    if meter.physical_address is not None and template.link.kind == "wrapper":
+        raise ConfigError(
+            f"meter {meter.id}: physical_address is HDLC's, and template {template.name} is for "
+            "the wrapper: take it out, give server_address in its place, or choose another template"
         )
     if isinstance(line, SerialLine | CsdLine) and template.link.mode_e and not line.mode_e:
         raise ConfigError(

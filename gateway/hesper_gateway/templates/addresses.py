@@ -61,10 +61,9 @@ def check_apart(config: GatewayConfig, kinds: Mapping[str, MeterTemplate]) -> No
         template = kinds[meter.id]
         address = _address(meter, template, line)
         if (other := taken.setdefault((way, address), meter.id)) != meter.id:
-            alone = " alone (physical_address is HDLC's)" if template.link.kind == "wrapper" else ""
             raise ConfigError(
-                f"meters {other} and {meter.id}: line {line.name} would ask both at {address}"
-                f"{alone}, where one answers: correct it, or take one of the two out"
+                f"meters {other} and {meter.id}: line {line.name} would ask both at {address}, "
+                "where one answers: correct it, or take one of the two out"
             )
 
 

@@ -9,6 +9,7 @@ from hesper_gateway import templates
 from hesper_gateway.config import GatewayConfig
 from hesper_gateway.configuration_check import check_files
 from hesper_gateway.errors import ConfigError
+from hesper_gateway.sessions.settings import check_line
 from hesper_gateway.templates.addresses import check_apart
 
 LAN = {"name": "lan", "kind": "tcp", "host": "192.0.2.1", "port": 4059}
@@ -44,13 +45,8 @@ HDLC = {"template": "hesper-sim-hdlc"}
 @pytest.mark.parametrize(
     ("first", "second", "address"),
     [
-        ({"line": "lan"}, {"line": "lan"}, "server_address 1 alone"),
+        ({"line": "lan"}, {"line": "lan"}, "server_address 1, where"),
         ({"line": "lan"}, {"line": "again"}, "line again would ask both at server_address 1"),
-        (
-            {"line": "lan", "physical_address": 17},
-            {"line": "lan", "physical_address": 18},
-            "physical_address is HDLC's",
-        ),
         (
             {"line": "bus", "physical_address": 17} | HDLC,
             {"line": "bus", "physical_address": 17, "server_address": 1} | HDLC,
@@ -93,6 +89,14 @@ def test_meters_that_are_told_apart_are_taken(
     hdlc = {} if first["line"] == "lan" else HDLC
     config = configured(tmp_path, first | hdlc, second | hdlc)
     check_apart(config, kinds(config))
+
+
+def test_an_address_that_nobody_would_be_asked_at_is_refused(tmp_path: Path) -> None:
+    """Ignored in silence, it left logical device 1 to be asked: another one, as like as not."""
+    one = {"line": "lan", "physical_address": 17}
+    config = configured(tmp_path, one, {"line": "lan", "server_address": 2})
+    with pytest.raises(ConfigError, match=r"meter M1: physical_address is HDLC's"):
+        check_line(config.meters[0], templates.load("hesper-sim"), config.lines[0])
 
 
 def test_agent_and_head_end_are_told_before_anything_is_opened(tmp_path: Path) -> None:
