@@ -1,6 +1,5 @@
 """The secrets of one meter, kept in a file of its own that only the gateway may read."""
 
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from hesper_gateway import person_json
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.file_owners import why
 from hesper_gateway.person_json import NotJson
+from hesper_gateway.secrets_files import require_private
 
 _OCTETS = {
     "encryption_key": (16, 32),
@@ -58,8 +58,8 @@ def load(path: Path | None) -> MeterKeys:
     """
     if path is None:
         return MeterKeys()
+    require_private(path)
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
         document = person_json.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: {why(error)}") from error
@@ -67,8 +67,6 @@ def load(path: Path | None) -> MeterKeys:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     except ValueError:
         raise ConfigError(f"{path}: not JSON: no text in UTF-8") from None
-    if mode & 0o077:
-        raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected one JSON object")
     allowed = {*_OCTETS, "password", _PENDING}

@@ -52,8 +52,18 @@ def require_private(path: Path) -> None:
         ConfigError: it is not, or others may.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        reproach = openness(path)
     except OSError as error:
         raise ConfigError(f"{path}: {why(error)}") from error
-    if mode & 0o077:
-        raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
+    if reproach:
+        raise ConfigError(reproach)
+
+
+def openness(path: Path) -> str:
+    """Returns what to do about a file that others may read; empty where nobody else may.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    is_open = stat.S_IMODE(path.stat().st_mode) & 0o077
+    return f"{path}: others may read it; run: chmod 600 {path}" if is_open else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from hesper_dlms.security import SecuritySettings
 
 from hesper_gateway import person_json
 from hesper_gateway.person_json import NotJson
+from hesper_gateway.secrets_files import openness
 
 _SUITE_BY_OCTETS = {16: 0, 32: 2}
 _ENTRIES = {
@@ -65,8 +67,10 @@ def from_file(file: Path | None, name: str) -> str | None:
     return None if value is None else str(value)
 
 
+@cache
 def _entries(file: Path) -> dict[str, Any]:
     try:
+        reproach = openness(file)
         entries = person_json.read(file)
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror}") from None
@@ -76,6 +80,8 @@ def _entries(file: Path) -> dict[str, Any]:
         raise LocalError(f"{file} is no text in UTF-8") from None
     if not isinstance(entries, dict):
         raise LocalError(f'{file} is no JSON object such as {{"password": "…"}}')
+    if reproach:  # the agent refuses it; here a person may have it on a stick that knows no owners
+        typer.echo(reproach, err=True)
     strange = sorted(entries.keys() - _ENTRIES)
     if strange:
         known = ", ".join(sorted(_ENTRIES))

@@ -33,6 +33,19 @@ def test_a_mistake_is_named(run: Run, tmp_path: Path, written: str | bytes, said
     assert SECRET not in done.stderr
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, 1), (0o640, 1), (0o600, 0)])
+def test_a_file_that_others_may_read_is_told_once(
+    run: Run, tmp_path: Path, mode: int, warned: int
+) -> None:
+    """The agent refuses it, so nobody should get used to it at the desk."""
+    file = tmp_path / "keys.json"
+    file.write_text(f'{{"encryption_key": "{SECRET}", "authentication_key": "{SECRET}"}}')
+    file.chmod(mode)
+    done = run(*READ, "--authentication", "gmac", "--keys-file", str(file))
+    assert done.stderr.count(f"{file}: others may read it; run: chmod 600 {file}") == warned
+    assert (done.returncode, "cannot be reached" in done.stderr) == (1, True)
+
+
 def test_a_mark_at_the_beginning_is_no_mistake(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_bytes(b'\xef\xbb\xbf{"password": "12345678"}')
