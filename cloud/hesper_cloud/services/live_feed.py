@@ -193,18 +193,18 @@ class LiveFeed:
             self._sources.live.publish(place, "meter-status-change", document, f"{meter} relay")
 
 
-def _alerts_since(since: datetime) -> Select[Any]:
+def _alerts_since(since: datetime) -> Select[*tuple[Any, ...]]:
     new = (Alert.changed_at >= since) & (Alert.raised_at >= since)
     shown = Alert.suppressed.is_(False) & (Alert.state != CLEARED)
     return select(Alert.id, Alert.raised_at).where(new, shown).order_by(Alert.raised_at)
 
 
-def _events_since(since: datetime) -> Select[Any]:
+def _events_since(since: datetime) -> Select[*tuple[Any, ...]]:
     query = select(Event.id, Event.stored_at).where(Event.stored_at >= since)
     return query.order_by(Event.stored_at)
 
 
-def _commands_since(since: datetime) -> Select[Any]:
+def _commands_since(since: datetime) -> Select[*tuple[Any, ...]]:
     stamp = CommandRecord.updated_at
     changed = (stamp >= since) & (CommandRecord.requester != JOBS)
     return select(CommandRecord.id, stamp, CommandRecord.state).where(changed).order_by(stamp)
