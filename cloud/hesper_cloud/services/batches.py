@@ -184,7 +184,7 @@ class Batches:
             found = session.execute(counted.order_by(count.desc(), first)).all()
             rows = [_row_view(session.get_one(BatchRow, (batch_id, place))) for _, place in found]
         counts = [times for times, _ in found]
-        return tuple(map(Exclusion, (str(row.excluded) for row in rows), counts))
+        return tuple(map(Exclusion, (row.excluded or "" for row in rows), counts))
 
     def _waves(self, batch: BatchView) -> tuple[WaveView, ...]:
         """Counts the rows of each wave, in the order of the list; those left out are in none."""

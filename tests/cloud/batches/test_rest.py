@@ -7,14 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
+from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.app import create_app
 from hesper_cloud.db.engines import open_engine
 from hesper_cloud.latest import LatestValues
-from hesper_cloud.services.bundle import assemble
+from hesper_cloud.services.bundle import Services, assemble
 from hesper_cloud.services.sources import Sources
 from hesper_cloud.stores.duckdb import DuckDbStore
+from hesper_cloud.worded import wording
 
 FORMULA = "=HYPERLINK(1)"
+PROTECTED = "HES12642985"
 PASSWORDS = {
     "vic": "viewing-only-1",
     "ann": "asking-politely-1",
@@ -39,19 +42,23 @@ def deciding(town) -> Iterator[None]:
 
 
 @pytest.fixture
-async def client(town, deciding) -> AsyncIterator[httpx.AsyncClient]:
+def services(town, deciding) -> Iterator[Services]:
     settings, databases = town.head_end.settings, town.head_end.databases
     store = DuckDbStore(settings.readings_file)
     read_only = open_engine(settings.database.authority_url, read_only=True)
     sources = Sources(
         settings, databases.registry, read_only, store, LatestValues(), lambda: town.clock.now
     )
-    app = create_app(assemble(sources, lambda: 0.0), settings)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
-        yield client
+    yield assemble(sources, lambda: 0.0)
     store.close()
     read_only.dispose()
+
+
+@pytest.fixture
+async def client(town, services) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(services, town.head_end.settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://hesper.test") as client:
+        yield client
 
 
 class Person:
@@ -96,6 +103,15 @@ async def test_every_row_that_takes_no_part_is_counted_by_its_cause(people, town
         {"cause": "another command is awaiting approval", "count": 1},
     ]
     assert (await people["vic"].get("/none/excluded")).status_code == 404
+
+
+async def test_a_cause_keeps_its_wording_so_that_every_language_can_tell_it(town, services):
+    batch = town.propose(kind="relay.disconnect", meters=[PROTECTED, town.meters[0]])
+    (left_out,) = await services.batches.excluded(Actor("vic", Role.VIEWER), batch)
+    assert wording(left_out.cause) == {
+        "template": "protected: {cause}",
+        "values": {"cause": "life support"},
+    }
 
 
 async def test_a_batch_by_rest_from_proposal_to_its_rows(people, town):
