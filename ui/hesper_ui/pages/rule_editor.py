@@ -15,7 +15,7 @@ from hesper_ui.views import rule_form
 from hesper_ui.views.condition_words import threshold_name
 from hesper_ui.views.looks import SEVERITIES
 from hesper_ui.views.rule_form import FIELDS, KINDS, SCOPE, Field
-from hesper_ui.views.wording import sentence
+from hesper_ui.views.wording import number_said, number_text, sentence
 from hesper_ui.words import later
 
 _WRITTEN = [kind for kind in KINDS if kind != "built-in"]
@@ -95,7 +95,7 @@ class Editor:
         for each in self._row.thresholds if self._row else ():
             unit = f" ({each.unit})" if each.unit else ""
             line = entry(threshold_name(each.name) + unit, lambda: None)
-            line.value = str(each.value)
+            line.value = number_text(each.value)
             self._condition[each.name] = line.mark(f"rule-{each.name.replace('_', '-')}")
 
     def said(self) -> RuleDefinition:
@@ -105,7 +105,8 @@ class Editor:
             Invalid: it is no rule; the text says which field.
         """
         if self._kind == "built-in" and self._row is not None:
-            thresholds = _texts(self._condition)
+            said = _texts(self._condition)
+            thresholds = {name: number_said(text) for name, text in said.items()}
             document: dict[str, Any] = {
                 "title": self._row.title,
                 "severity": self._row.severity,

@@ -6,7 +6,7 @@ from typing import Any
 from hesper_ui.services import Invalid
 from hesper_ui.services.planning import SCHEDULE_FIELDS, PlanKind, PlanState
 from hesper_ui.views.looks import Look
-from hesper_ui.views.wording import MISSING, plural
+from hesper_ui.views.wording import MISSING, grouped, number_said, number_text, plural
 from hesper_ui.words import later, say
 
 PATHS: dict[PlanKind, str] = {"schedule": "/plans", "template": "/plans/templates"}
@@ -59,13 +59,10 @@ def order(row: PlanState) -> tuple[bool, int, str]:
 
 def duration(seconds: float) -> str:
     """Writes a number of seconds in the largest unit in which it is whole."""
-    whole = int(seconds)
-    if whole != seconds or not whole:
-        return f"{seconds:g} s"
-    for unit, length in (("h", 3600), ("min", 60)):
-        if whole % length == 0:
-            return f"{whole // length} {unit}"
-    return f"{whole} s"
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds and seconds % length == 0:
+            return f"{grouped(int(seconds) // length)} {unit}"
+    return f"{number_text(seconds)} s"
 
 
 def told(kind: PlanKind, document: Mapping[str, Any]) -> list[str]:
@@ -105,18 +102,18 @@ def whom(query: Mapping[str, Any]) -> str:
 def text_of(document: Mapping[str, Any] | None, name: str) -> str:
     """Returns what the form shows of a schedule's field; nothing where the default holds."""
     value = (document or {}).get(name)
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else number_text(value)
 
 
 def schedule_of(texts: Mapping[str, str]) -> dict[str, Any]:
     """Returns the schedule that a form says; empty lines are the gateway's defaults.
 
     Raises:
-        Invalid: a line holds no number.
+        Invalid: a line holds no number, or one that can be read in two ways.
     """
     document: dict[str, Any] = {}
     for name in SCHEDULE_FIELDS:
-        text = texts.get(name, "").strip().replace(",", ".")
+        text = number_said(texts.get(name, ""))
         if not text:
             continue
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hesper_ui.views.lists import joined, parted
 from hesper_ui.views.looks import Look
+from hesper_ui.views.wording import number_said, number_text
 from hesper_ui.words import later
 
 KINDS = {
@@ -47,6 +48,11 @@ class Field:
     options: Mapping[str, str] | None = None
     usual: str = ""
     optional: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a number is written into it."""
+        return self.kind == NUMBER and self.options is None
 
 
 _QUANTITY = Field("logical_name", later("Quantity (logical name)"), WORDS, usual="1.0.32.7.0.255")
@@ -151,7 +157,11 @@ SCOPE = (
 def document(
     said: Mapping[str, str], kind: str, condition: Mapping[str, str], scope: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Returns the document of a rule from the texts of its form; what is wrong in it stays so."""
+    """Returns the document of a rule from the texts of its form; what is wrong in it stays so.
+
+    Raises:
+        Invalid: a number can be read in two ways.
+    """
     read = {
         field.name: value
         for field in FIELDS[kind]
@@ -183,7 +193,7 @@ def _value(field: Field, text: str) -> Any:
         return None
     if field.options is not None and _YES in field.options:
         return text == _YES
-    return text.replace(",", ".") if field.kind == NUMBER and field.options is None else text
+    return number_said(text) if field.is_number else text
 
 
 def texts(fields: Sequence[Field], stored: Mapping[str, Any] | None) -> dict[str, str]:
@@ -199,4 +209,6 @@ def _text(field: Field, stored: Mapping[str, Any] | None) -> str:
         return ""
     if isinstance(value, bool):
         return _YES if value else "no"
-    return joined(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return joined(map(str, value))
+    return number_text(value) if field.is_number else str(value)

@@ -3,9 +3,11 @@
 Decimal and thousands separators are those of the language that the page speaks.
 """
 
+import re
 from datetime import datetime
+from decimal import Decimal
 
-from hesper_ui.services import Worded, told_by
+from hesper_ui.services import Invalid, Worded, told_by
 from hesper_ui.words import current, later, noun, say
 
 MISSING = "–"
@@ -22,6 +24,7 @@ _OURS = frozenset(
 """Names in texts of the services whose values are words of ours, not names that others gave."""
 _COUNTS = frozenset({"count", "count_2", "customers", "told", "total"})
 """Names whose values, if they are integers, are written with thousands separated."""
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\D)\d{3}")
 _ENERGIES, _POWERS = frozenset({"Wh", "varh", "VAh"}), frozenset({"W", "var", "VA"})
 
 
@@ -38,6 +41,27 @@ def grouped(value: int) -> str:
 def plain(text: str) -> str:
     """Returns an integer as somebody wrote it, without what `grouped` puts between thousands."""
     return "".join(text.split()).replace(current().group, "")
+
+
+def number_text(value: object) -> str:
+    """Writes a number as a form begins with it and `number_said` reads it: without thousands."""
+    return f"{Decimal(str(value)).normalize():f}".replace(".", current().decimal)
+
+
+def number_said(text: str) -> str:
+    """Returns a number of a form as programs write it; what is none stays as it is.
+
+    Raises:
+        Invalid: it may be thousands or a fraction: with ``1,000`` read as 1 a limit would be a
+            thousandth of what somebody wrote.
+    """
+    said = text.strip()
+    found = _MAYBE_THOUSANDS.fullmatch(said)
+    if found and found[1] == current().group:
+        thousands, fraction = said.replace(found[1], ""), said.replace(found[1], current().decimal)
+        words = "{number} may be thousands or a fraction: write {thousands} or {fraction}."
+        raise Invalid(say(words, number=said, thousands=thousands, fraction=fraction))
+    return said.replace(",", ".")
 
 
 def decimal(value: float, digits: int) -> str:
