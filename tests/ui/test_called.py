@@ -26,6 +26,7 @@ from hesper_ui.services import AuditEntry, ChangeRow, EventRow
 from hesper_ui.views import (
     assets,
     audit_words,
+    batches,
     event_words,
     findings,
     firmware,
@@ -342,3 +343,12 @@ def test_a_drift_is_written_with_the_signs_of_the_language():
     with speaking(GERMAN):
         assert findings.found({"clock": {"drift_ms": -4_210}}) == ["Uhr −4,2 s"]
         assert findings.found({"clock": {"drift_ms": 4_210}}) == ["Uhr +4,2 s"]
+
+
+def test_a_row_without_an_answer_is_not_called_failed():
+    values = dict.fromkeys(firmware.BatchView.__dataclass_fields__)
+    counts = {"confirmed": 5, "failed": 1, "expired": 1, "unknown": 2, "excluded": 4}
+    found = batches.shares(firmware.BatchView(**values | {"counts": counts}))
+    assert {each.state: each.count for each in found} == {
+        "confirmed": 5, "failed": 2, "unknown": 2,
+    }  # fmt: skip

@@ -51,7 +51,8 @@ _ASKS_APPROVER: frozenset[BatchVerb] = frozenset(
 SHOWN = (  # in the order of the bar
     ("confirmed", ("confirmed",)),
     ("released", ("released",)),
-    ("failed", ("failed", "rejected", "expired", "unknown")),
+    ("failed", ("failed", "rejected", "expired")),
+    ("unknown", ("unknown",)),
     ("waiting", ("waiting",)),
     ("withdrawn", ("withdrawn", "cancelled")),
 )
