@@ -1,8 +1,7 @@
 """Batches of commands: asked for and decided here in people's names, by the authority alone."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import pairwise
 
@@ -188,13 +187,12 @@ class Batches:
 
     def _waves(self, batch: BatchView) -> tuple[WaveView, ...]:
         """Counts the rows of each wave, in the order of the list; those left out are in none."""
-        query = select(BatchRow.state).where(
-            BatchRow.batch == batch.id, BatchRow.excluded.is_(None)
-        )
         with reading(self._sources.authority) as session:
-            states = session.scalars(query.order_by(BatchRow.position)).all()
-        ends = [0, *(batch.waves or ())]
-        return tuple(_wave(states[begin:end]) for begin, end in pairwise(ends))
+            counts = [
+                dict(session.execute(_of_wave(batch.id, begin, end)).all())
+                for begin, end in pairwise([0, *(batch.waves or ())])
+            ]
+        return tuple(map(_wave, counts))
 
     def _views(self, query: Select[Batch]) -> BatchViews:
         with reading(self._sources.authority) as session:
@@ -224,10 +222,17 @@ def _row_view(row: BatchRow) -> BatchRowView:
     return BatchRowView(**told)
 
 
-def _wave(states: Sequence[str]) -> WaveView:
-    counted = Counter(states)
-    ended = {name: sum(counted[state] for state in those) for name, those in _ENDED.items()}
-    return WaveView(len(states), confirmed=counted["confirmed"], **ended)
+def _of_wave(batch: str, begin: int, end: int) -> Select[str, int]:
+    """Returns the question how many rows of a wave are in each state."""
+    taking_part = (BatchRow.batch == batch) & BatchRow.excluded.is_(None)
+    rows = select(BatchRow.state).where(taking_part).order_by(BatchRow.position)
+    wave = rows.offset(begin).limit(end - begin).subquery()
+    return select(wave.c.state, func.count()).group_by(wave.c.state)
+
+
+def _wave(counts: Mapping[str, int]) -> WaveView:
+    ended = {name: sum(counts.get(state, 0) for state in those) for name, those in _ENDED.items()}
+    return WaveView(sum(counts.values()), confirmed=counts.get("confirmed", 0), **ended)
 
 
 def _line(row: BatchRowView) -> list[object]:

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hesper_cloud.accounts.roles import Actor, Role
 from hesper_cloud.authority.batches.waves import ends
 from hesper_cloud.db import migrate
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.batches import Batch
+from hesper_cloud.services.batch_records import WaveView
+from hesper_cloud.services.batches import Batches
 from sqlalchemy import update
 
 WAVES = [10, 25]  # of twelve meters: two, three more, and the other seven
@@ -64,6 +69,22 @@ def test_each_wave_waits_for_the_one_before_and_its_soak_time(town, waving):
     assert (town.batch(batch).state, town.states(batch)) == ("done", {"confirmed": 12})
     told = [row.why for row in town.audited("batch.running")]
     assert told == ["wave 1 of 3 is over, the next begins", "wave 2 of 3 is over, the next begins"]
+
+
+async def test_waves_count_the_rows_that_take_part_wherever_others_stand(town):
+    meters = ["HES99999999", *town.meters[:2], "HES88888888", *town.meters[2:]]
+    batch = town.approved(canary=0, waves=WAVES, soak_s=0, meters=meters)
+    town.turn()
+    town.answer_all("failed")
+    found = await _shown(town).waves(Actor("vic", Role.VIEWER), batch)
+    assert found == (WaveView(2, 2, 0, 2), WaveView(3, 0, 0, 0), WaveView(7, 0, 0, 0))
+
+
+def _shown(town) -> Batches:
+    told = town.head_end.databases
+    sources: Any = SimpleNamespace(registry=told.registry, authority=told.authority)
+    link: Any = None
+    return Batches(sources, link)
 
 
 def test_without_a_soak_time_a_person_lets_each_wave_begin(town, waving, refused):
