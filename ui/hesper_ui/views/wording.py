@@ -22,7 +22,7 @@ _OURS = frozenset(
     }
 )
 """Names in texts of the services whose values are words of ours, not names that others gave."""
-_COUNTS = frozenset({"count", "count_2", "customers", "told", "total"})
+_COUNTS = frozenset({"count", "count_2", "customers", "most", "size", "told", "total"})
 """Names whose values, if they are integers, are written with thousands separated."""
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\D)\d{3}")
 _ENERGIES, _POWERS = frozenset({"Wh", "varh", "VAh"}), frozenset({"W", "var", "VA"})
