@@ -347,6 +347,17 @@ async def test_the_number_of_an_edit_elsewhere_tells_no_meter(client, town):
     assert told[0] == told[1]
 
 
+async def test_the_id_of_a_command_elsewhere_tells_no_meter(client, town):
+    headers = {"Authorization": f"Bearer {await token_of(client, 'nick')}"}
+    proof = {"password": "asking-politely-1"}
+    review = proof | {"verdict": "justified", "reason": "a fire"}
+    for path, body in (("/commands/{}/release", proof), ("/break-glass/{}/review", review)):
+        for command in (COMMAND, "9" * 36):
+            answer = await client.post(PREFIX + path.format(command), json=body, headers=headers)
+            assert answer.status_code == 404, answer.text
+            assert answer.json()["detail"] == f"there is no command {command}"
+
+
 async def test_an_export_that_names_a_meter_elsewhere_is_as_of_one_that_is_nowhere(client):
     span = {
         "from": (NOW - timedelta(days=1)).isoformat(),

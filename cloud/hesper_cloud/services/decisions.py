@@ -17,9 +17,11 @@ from hesper_cloud.db.decisions import BreakGlass
 from hesper_cloud.db.engines import reading
 from hesper_cloud.services import wishes
 from hesper_cloud.services.authority_link import AuthorityLink
+from hesper_cloud.services.errors import NotFound
 from hesper_cloud.services.records import BreakGlassRow, CommandWish, NewFactor
 from hesper_cloud.services.scope import check_addressee, seen_meters
 from hesper_cloud.services.sources import Sources, require
+from hesper_cloud.worded import worded
 
 _MAX_ROWS = 1000
 
@@ -108,14 +110,20 @@ class Decisions:
         return await self._link.ask(actor, kind, payload, uuid.uuid4().hex, proof.to_text())
 
     async def _check_command(self, actor: Actor, command: str) -> None:
-        if actor.areas is not None:
-            meter = await asyncio.to_thread(self._meter_of, command)
-            await check_addressee(self._registry, actor, meter)
+        """Checks that a command is the actor's to see.
 
-    def _meter_of(self, command: str) -> str:
+        Raises:
+            NotFound: it is for a meter elsewhere, or a gateway, which serves many areas.
+        """
+        if not await asyncio.to_thread(self._sees, actor, command):
+            raise NotFound(worded("there is no command {command}", command=command))
+
+    def _sees(self, actor: Actor, command: str) -> bool:
         with reading(self._authority) as session:
             record = session.get(CommandRecord, command)
-        return record.meter if record else ""
+        return record is not None and record.meter in seen_meters(
+            self._registry, actor, [record.meter]
+        )
 
     def _has_factor(self, username: str) -> bool:
         with reading(self._authority) as session:
