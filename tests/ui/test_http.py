@@ -151,6 +151,15 @@ async def test_the_grid_says_when_the_store_is_away(browser, services):
     assert "store" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"ids": ["\\ud83d"]}', b'{"ids": []}', b"{}{}", b"\xff"]
+)
+async def test_a_selection_that_is_no_json_is_refused(browser, body):
+    await sign_in(browser)
+    answer = await browser.post("/console/selections", content=body)
+    assert answer.status_code == 422, answer.text
+
+
 async def test_foreign_pages_can_change_nothing(browser):
     answer = await browser.post(
         "/login",

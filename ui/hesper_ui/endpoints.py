@@ -1,10 +1,10 @@
 """What the islands of JavaScript ask for; same cookie, same permissions as the pages."""
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -156,8 +156,8 @@ async def _body(request: Request) -> dict[str, Any]:
         if len(octets) > _MOST_OCTETS:
             raise Invalid(say("This selection is too long: use the filters of the list."))
     try:
-        body = json.loads(octets)
-    except ValueError:
+        body = orjson.loads(octets)
+    except orjson.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
         raise Invalid("a selection is a JSON object")
