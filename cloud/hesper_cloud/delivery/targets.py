@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_MAIL = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}$")
-_HOST = re.compile(r"^[A-Za-z0-9._:-]{1,253}$")
+_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _LONGEST_CERTIFICATES = 32_768
 
 
@@ -50,10 +50,10 @@ class Email(_OverTls):
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
-        if not _HOST.match(self.host):
+        if not _HOST.fullmatch(self.host):
             raise ValueError("host: a name or an address is expected")
         for address in (self.sender, *self.recipients):
-            if not _MAIL.match(address):
+            if not _MAIL.fullmatch(address):
                 raise ValueError("an address like name@example.com is expected")
         if not self.username.isprintable():
             raise ValueError("username: printable characters are expected")

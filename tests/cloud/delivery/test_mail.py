@@ -147,6 +147,9 @@ def test_neither_password_nor_mail_goes_to_a_server_without_starttls(plain_mail_
     [
         {"sender": "a@example.com\r\nBcc: b@example.com"},
         {"recipients": ["a@example.com\nTo: b@example.com"]},
+        {"recipients": ["a@example.com\n"]},
+        {"sender": "a@example.com\n"},
+        {"host": "mail.example.com\n"},
         {"recipients": ["Somebody <a@example.com>"]},
         {"recipients": []},
         {"recipients": ["a@example.com,b@example.com"]},
