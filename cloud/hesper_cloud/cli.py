@@ -70,7 +70,11 @@ _COMMANDS = {
     "store": Later("hesper_cloud.store_commands:store", "Where readings live."),
 }
 app = typer.Typer(
-    cls=with_later(_COMMANDS), no_args_is_help=True, add_completion=False, help=__doc__
+    cls=with_later(_COMMANDS),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they may show local variables: passwords and keys
+    help=__doc__,
 )
 
 _TOLD = (

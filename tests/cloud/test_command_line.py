@@ -79,3 +79,8 @@ def test_a_mistyped_command_is_told_the_nearest(tmp_path: Path) -> None:
 def test_every_error_that_is_told_is_there(place: str) -> None:
     module, name = place.split(":")
     assert issubclass(getattr(import_module(module), name), Exception)
+
+
+def test_a_traceback_shows_no_local_variables() -> None:
+    """Those of some releases of typer do, if they may: the passwords and keys of the moment."""
+    assert not cli.app.pretty_exceptions_enable
