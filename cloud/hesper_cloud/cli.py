@@ -115,6 +115,8 @@ def main() -> None:
         if error.filename == str(DEFAULT):
             hint = "; where is it? --config FILE, or HESPER_CONFIG in the environment"
         _give_up(f"there is no {error.filename}{hint}")
+    except UnicodeEncodeError as error:
+        _give_up(f"a text that was given, or is to be shown, cannot be written as {error.encoding}")
     except _loaded(_TOLD) as error:
         _give_up(str(error))
     except _loaded(_OF_DATABASES) as error:

@@ -84,3 +84,12 @@ def test_every_error_that_is_told_is_there(place: str) -> None:
 def test_a_traceback_shows_no_local_variables() -> None:
     """Those of some releases of typer do, if they may: the passwords and keys of the moment."""
     assert not cli.app.pretty_exceptions_enable
+
+
+def test_octets_that_are_no_text_are_told_in_one_line(head_end: Any, tmp_path: Path) -> None:
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'state = "{head_end.settings.state}"\n')
+    for words in (("keys", "show"), ("policy", "show")):
+        told = command_line.tell(config, *words, "M\udcfcller")
+        assert (told.returncode, told.stderr.count("\n")) == (2, 1), told.stderr
+        assert "cannot be written as utf-8" in told.stderr
