@@ -165,11 +165,24 @@ def test_what_is_being_written_is_none_of_a_lakes_files(tmp_path: Path) -> None:
     assert [name[0] for name in seen] == ["."], "readers of a folder pass over names with a dot"
 
 
-def test_a_target_that_takes_nothing_is_told_without_its_password() -> None:
-    for url in ("http://ann:secret@127.0.0.1:9/out.csv", "nowhere://ann:secret@host/out.csv"):
-        with pytest.raises(targets.TargetError, match=r"//ann:\*\*\*@") as told:
-            targets.put(url, [b"readings"])
-        assert "secret" not in str(told.value)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:secret@127.0.0.1:9/out.csv",
+        "nowhere://ann:secret@host/out.csv",
+        "s3://ann:secret@bucket/out.csv",
+        "simplecache::ftp://ann:secret@127.0.0.1:9/out.csv",
+        "ftp://ann:sec@secret@127.0.0.1:9/out.csv",
+        "ftp://ann:secret/with@127.0.0.1:9/out.csv",
+        "ftp://ann:%73ecret@127.0.0.1:9/out.csv",
+        "ftp://ann:secret@[127.0.0.1/out.csv",
+    ],
+)
+def test_a_target_that_takes_nothing_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(targets.TargetError, match=r"//ann:\*\*\*") as told:
+        targets.put(url, [b"readings"])
+    for text in (str(told.value), targets.shown(url)):
+        assert "ecret" not in text
 
 
 def test_a_meter_reading_stands_in_the_order_of_the_schema(store: DuckDbStore) -> None:

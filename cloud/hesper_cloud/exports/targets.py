@@ -6,12 +6,13 @@ over as a whole (on S3 one PUT, or an upload in parts that is completed at the e
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -22,6 +23,7 @@ _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "
 """Object stores: a folder is part of a name there, and making one could make a bucket."""
 _PART = 16 << 20
 """Octets that are kept in memory: S3 takes a file in up to 10 000 parts, 156 GiB of this size."""
+_PASSWORD = re.compile("//[^:@]*:(.+)@", re.DOTALL)
 _EXTRAS = {"s3": "hesper[s3]", "s3a": "hesper[s3]"}
 
 
@@ -87,11 +89,19 @@ def below(url: str) -> list[str]:
 
 def shown(url: str) -> str:
     """Returns an address without the password that it may hold."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    name = f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=name))
+    return _hidden(url, url)
+
+
+def _hidden(url: str, text: str) -> str:
+    """Returns a text without the password of an address, or a part of it that was read as another.
+
+    Addresses may be chained, and a password have signs that end it to who takes them apart.
+    """
+    found = _PASSWORD.search(url)
+    secret = found[1] if found else ""
+    for part in (secret, unquote(secret), *secret.split("/")):
+        text = text.replace(part, "***") if part else text
+    return text
 
 
 @contextmanager
@@ -99,9 +109,9 @@ def _told(url: str) -> Iterator[None]:
     try:
         yield
     except _failures() as error:
-        extra = _EXTRAS.get(urlsplit(url).scheme) if isinstance(error, ImportError) else None
+        extra = _EXTRAS.get(url.partition(":")[0]) if isinstance(error, ImportError) else None
         reason = f"install {extra}" if extra else str(error) or type(error).__name__
-        raise TargetError(f"{shown(url)}: {reason}") from error
+        raise TargetError(_hidden(url, f"{url}: {reason}")) from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
