@@ -104,7 +104,9 @@ def from_csv(text: str, series: str, scaler: int, unit: int) -> SeriesBatch:
         raise SeriesRefused(_first(error)) from None
 
 
-def _point(row: dict[str, str], scaler: int) -> tuple[datetime, int]:
+def _point(row: dict[str | None, str], scaler: int) -> tuple[datetime, int]:
+    if None in row:  # where `csv` puts what has no column
+        raise ValueError("there are more values than columns; decimals stand behind a point")
     at = datetime.fromisoformat((row.get("at") or "").strip())
     return at, _steps((row.get("value") or "").strip(), scaler)
 

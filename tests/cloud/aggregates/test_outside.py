@@ -45,6 +45,7 @@ def test_csv_holds_decimals_as_far_as_the_scaler(value: str, steps: int):
         ("at,value\n2026-09-21T14:00:00Z,17.35\n", "line 2: .* decimals"),
         ("at,value\n2026-09-21T14:00:00Z,1e3\n", "no decimal"),
         ("at,value\nyesterday,1\n", "line 2"),
+        ("at,value\n2026-09-21T14:00:00Z,17,3\n", "line 2: .* decimals stand behind a point"),
         ("at,value\n2026-09-21T14:00:00,1\n", "timezone"),
         ("at,value\n2026-09-21T14:00:00Z,99999999999999999999\n", "64 bits"),
         ("at,value\n2026-09-21T14:00:00Z,1\r2\n", "line 2: new-line character"),
