@@ -102,12 +102,14 @@ class OutsideIn:
         """Stores one message; its series is named ``<source>.<series>``, a leading series. cut off.
 
         Raises:
-            SeriesRefused: it holds none, or its source is a gateway.
+            SeriesRefused: it holds none, its name is too long, or its source is a gateway.
         """
         if "." not in source:
             raise outside.SeriesRefused("the account of a source holds a dot")
         batch = outside.from_json(payload)
         name = f"{source.removeprefix(f'{LEVEL}.')}.{batch.series}"
+        if len(name) > outside.LONGEST_NAME:
+            raise outside.SeriesRefused(f"with its source it is named by {len(name)} characters")
         with writing(self._engine) as session:
             named = batch.model_copy(update={"series": name})
             outside.store(session, named, source, self._clock())

@@ -33,6 +33,7 @@ from hesper_cloud.stores.port import EARLIEST, LATEST
 
 MAX_POINTS = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+LONGEST_NAME = 128
 SCALERS = range(-18, 19)
 """Those that a series may have."""
 _LARGEST = 2**63 - 1

@@ -89,6 +89,14 @@ def test_points_are_joined_to_buckets_by_their_mean():
     assert outside.joined(buckets, []) == [None, None, None]
 
 
+def test_a_name_that_no_database_holds_is_refused_and_not_brought_again_for_ever(plant):
+    intake = OutsideIn(plant.settings, plant.engine, lambda: plant.now)
+    with pytest.raises(outside.SeriesRefused, match="132 characters"):
+        intake.take("series.dwd", JSON.replace(b"temperature", b"t" * 128))
+    intake.take("series.dwd", JSON.replace(b"temperature", b"t" * 124))
+    assert len(stored(plant, f"dwd.{'t' * 124}")) == 2
+
+
 def test_a_gateway_brings_no_series(plant):
     intake = OutsideIn(plant.settings, plant.engine, lambda: plant.now)
     with pytest.raises(outside.SeriesRefused, match="dot"):
