@@ -3,12 +3,17 @@
 import math
 import struct
 import time
+import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC
 
 import pytest
 from hesper_dlms import axdr
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.errors import DecodeError, LocalError
+from hesper_dlms.profile import decode_buffer
+from hesper_dlms.push import parse_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +128,53 @@ def test_a_compact_array_cannot_unfold_without_bound() -> None:
     bomb = b"\x13" + nulls + b"\x82\xff\xff" + bytes(65535)
     with pytest.raises(DecodeError, match="too many values"):
         axdr.decode(bomb)
+
+
+ROWS = b"\x13\x02\x10" + bytes(15) + b"\x11\x20" + bytes(32)
+"""A compact-array of 32 octets: as many rows, of 15 null-data and a number."""
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x01\x82\x04\x01" + bytes(0x401),
+        b"\x01\x03" + ROWS * 3,
+        b"\x01\x05" + (b"\x02\x82\x01\x00" + bytes(256)) * 5,
+    ],
+    ids=["null-data", "compact-arrays", "structures"],
+)
+@pytest.mark.parametrize("decode", [axdr.decode, parse_body])
+def test_no_meter_fills_the_memory_with_a_megabyte(
+    octets: bytes, decode: Callable[[bytes], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the gateway does waits meanwhile: 4 MB took 5 GB, and minutes."""
+    decode(octets)
+    for module in ("octets", "compact"):
+        monkeypatch.setattr(f"hesper_dlms.axdr.{module}.MAX_VALUES", 1024)
+    with pytest.raises(DecodeError, match=r"1024 values|too many values"):
+        decode(octets)
+
+
+def test_a_profile_has_no_more_values_than_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = b"\x01\x82\x04\x01" + b"\x02\x01\x00" * 0x401
+    assert decode_buffer(octets, 60, 0, UTC).undated == 0x401
+    monkeypatch.setattr("hesper_dlms.axdr.octets.MAX_VALUES", 1024)
+    with pytest.raises(DecodeError, match="more than 1024 values"):
+        decode_buffer(octets, 60, 0, UTC)
+
+
+def test_the_largest_array_ends_before_it_is_read() -> None:
+    with pytest.raises(DecodeError, match=r"more than 1048576 values \(at octet 6\)"):
+        axdr.decode(b"\x01\x84\x00\xf0\x00\x00" + bytes(0xF00000))
+
+
+def test_a_long_bit_string_takes_as_many_octets_as_it_has_bits() -> None:
+    octets = b"\x04\x83\x80\x00\x00" + bytes(1 << 20)
+    tracemalloc.start()
+    assert axdr.decode(octets).value == "0" * (1 << 23)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 << 23
 
 
 def test_a_prefix_tells_where_it_ends() -> None:

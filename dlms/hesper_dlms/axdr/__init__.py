@@ -6,8 +6,9 @@ count and then whole tagged values; a compact-array carries one type description
 without tags.
 
 Decoding never trusts a count: nesting stops at 16 levels, a count may not exceed the octets that
-are left, and a compact-array may not unfold into more values than its octets justify. So decoding
-takes linear time and memory on anything, and raises nothing but `DecodeError`.
+are left, a compact-array may not unfold into more values than its octets justify, and no whole has
+more than a million. So decoding takes linear time and bounded memory on anything, and raises
+nothing but `DecodeError`.
 """
 
 from hesper_dlms.axdr.codec import MAX_DEPTH, decode, decode_prefix, encode
@@ -38,12 +39,13 @@ from hesper_dlms.axdr.data import (
     utf8_string,
     visible_string,
 )
-from hesper_dlms.axdr.octets import read_length, read_octets, write_length
+from hesper_dlms.axdr.octets import Budget, read_length, read_octets, write_length
 from hesper_dlms.axdr.plain import plain
 
 __all__ = [
     "MAX_DEPTH",
     "BitString",
+    "Budget",
     "Data",
     "Tag",
     "Value",

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from hesper_dlms.axdr.data import Data, Tag
 from hesper_dlms.axdr.octets import (
+    MAX_VALUES,
+    Budget,
     read_contents,
     read_length,
     read_octets,
@@ -55,7 +57,7 @@ class Contents:
 
 def budget(octets: int) -> int:
     """Return how many values so many octets may unfold into."""
-    return _VALUES_PER_OCTET * octets
+    return min(_VALUES_PER_OCTET * octets, MAX_VALUES)
 
 
 def read_parts(octets: bytes, offset: int, depth_left: int) -> tuple[Description, bytes, int]:
@@ -66,17 +68,19 @@ def read_parts(octets: bytes, offset: int, depth_left: int) -> tuple[Description
     return description, raw, offset
 
 
-def read(octets: bytes, offset: int, depth_left: int) -> tuple[Data, int]:
+def read(octets: bytes, offset: int, depth_left: int, whole: Budget) -> tuple[Data, int]:
     """Read a compact-array behind its tag; return it with the offset behind it."""
     start = offset
     description, raw, offset = read_parts(octets, offset, depth_left)
-    contents = Contents(raw, budget(offset - start))
+    allowed = min(budget(offset - start), whole.left)
+    contents = Contents(raw, allowed)
     items = []
     while contents.offset < len(raw):
         before = contents.offset
         items.append(contents.read(description))
         if contents.offset == before:
             raise DecodeError("a compact-array of a type without octets", offset)
+    whole.spend(allowed - contents.budget, offset)
     return Data(Tag.COMPACT_ARRAY, tuple(items)), offset
 
 

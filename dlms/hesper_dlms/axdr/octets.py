@@ -30,6 +30,24 @@ FIXED: dict[Tag, struct.Struct] = {
 SIZED: dict[Tag, int] = {Tag.DATE_TIME: 12, Tag.DATE: 5, Tag.TIME: 4}
 _TAGS: dict[int, Tag] = {tag.value: tag for tag in Tag}
 
+MAX_VALUES = 1 << 20
+"""Values beyond which no whole is decoded: some 100 MB as objects, and more than any meter has."""
+
+
+class Budget:
+    """How many values of a whole may still be read: a megabyte can tell of 16 million."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_VALUES
+
+    def spend(self, count: int, offset: int) -> None:
+        """Take values off; DecodeError when there are too many."""
+        self.left -= count
+        if self.left < 0:
+            raise DecodeError(f"more than {MAX_VALUES} values", offset)
+
 
 def read_length(octets: bytes, offset: int) -> tuple[int, int]:
     """Read a length or count; return it with the offset behind it."""
@@ -91,7 +109,7 @@ def read_contents(tag: Tag, octets: bytes, offset: int) -> tuple[Value, int]:
     length, offset = read_length(octets, offset)
     if tag is Tag.BIT_STRING:
         raw, offset = read_octets(octets, offset, (length + 7) // 8)
-        bits = "".join(f"{octet:08b}" for octet in raw)
+        bits = f"{int.from_bytes(raw, 'big'):0{8 * len(raw)}b}"
         return BitString(bits[:length]), offset
     raw, offset = read_octets(octets, offset, length)
     return _string(tag, raw), offset

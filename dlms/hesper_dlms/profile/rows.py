@@ -61,6 +61,7 @@ class TaggedRows:
     def __init__(self, octets: bytes) -> None:
         self.left, self.offset = axdr.read_length(octets, 1)
         self.octets = octets
+        self._budget = axdr.Budget()
         if self.left > len(octets) - self.offset:
             behind = len(octets) - self.offset
             raise DecodeError(f"{self.left} rows announced, {behind} octets left", self.offset)
@@ -71,7 +72,7 @@ class TaggedRows:
 
     def take(self) -> Sequence[Data]:
         """Return the next row, decoded generically, and go behind it."""
-        row, self.offset = axdr.decode_prefix(self.octets, self.offset)
+        row, self.offset = axdr.decode_prefix(self.octets, self.offset, self._budget)
         self.left -= 1
         return row.as_items()
 

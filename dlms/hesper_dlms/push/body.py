@@ -62,6 +62,7 @@ class _Lenient:
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
         self._offset = 0
+        self._budget = axdr.Budget()
         self._quirks: dict[str, None] = {}
 
     def body(self) -> Body:
@@ -73,13 +74,14 @@ class _Lenient:
     def _read(self, depth: int) -> Data:
         tag = self._octets[self._offset : self._offset + 1]
         if tag not in (bytes((Tag.ARRAY,)), bytes((Tag.STRUCTURE,))):
-            data, self._offset = axdr.decode_prefix(self._octets, self._offset)
+            data, self._offset = axdr.decode_prefix(self._octets, self._offset, self._budget)
             return data
         if depth >= MAX_DEPTH:
             raise DecodeError(f"nested deeper than {MAX_DEPTH}", self._offset)
         count, self._offset = axdr.read_length(self._octets, self._offset + 1)
         if count > len(self._octets) - self._offset:
             raise DecodeError(f"{count} items announced, too few octets left", self._offset)
+        self._budget.spend(count, self._offset)
         items: list[Data] = []
         if tag[0] == Tag.STRUCTURE and count:
             items = self._first(count)
