@@ -10,6 +10,7 @@ from datetime import UTC
 
 import pytest
 from hesper_dlms import axdr
+from hesper_dlms.apdu.get import read_results
 from hesper_dlms.axdr import Data, Tag
 from hesper_dlms.errors import DecodeError, LocalError
 from hesper_dlms.profile import decode_buffer
@@ -161,6 +162,15 @@ def test_a_profile_has_no_more_values_than_anything_else(monkeypatch: pytest.Mon
     monkeypatch.setattr("hesper_dlms.axdr.octets.MAX_VALUES", 1024)
     with pytest.raises(DecodeError, match="more than 1024 values"):
         decode_buffer(octets, 60, 0, UTC)
+
+
+def test_a_list_of_values_has_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = b"\x03" + (b"\x00" + ROWS) * 3
+    assert len(read_results(octets)) == 3
+    for module in ("octets", "compact"):
+        monkeypatch.setattr(f"hesper_dlms.axdr.{module}.MAX_VALUES", 1024)
+    with pytest.raises(DecodeError, match=r"too many values"):
+        read_results(octets)
 
 
 def test_the_largest_array_ends_before_it_is_read() -> None:

@@ -9,12 +9,13 @@ from hesper_dlms.errors import DecodeError
 class Reader:
     """Reads an APDU from its first octet to its last."""
 
-    __slots__ = ("octets", "offset")
+    __slots__ = ("_budget", "octets", "offset")
 
     def __init__(self, octets: bytes, *start: int) -> None:
         """Begin behind the octets `start`, which must stand at the beginning (tag and choice)."""
         self.octets = octets
         self.offset = len(start)
+        self._budget = axdr.Budget()
         if octets[: len(start)] != bytes(start):
             raise DecodeError(f"expected an APDU that begins {bytes(start).hex()}", 0)
 
@@ -65,7 +66,7 @@ class Reader:
 
     def data(self) -> axdr.Data:
         """Return the A-XDR value that comes next."""
-        data, self.offset = axdr.decode_prefix(self.octets, self.offset)
+        data, self.offset = axdr.decode_prefix(self.octets, self.offset, self._budget)
         return data
 
     def data_octets(self) -> bytes:
