@@ -158,12 +158,15 @@ def free_octets(connection: sqlite3.Connection) -> int:
     return int(pages) * int(size)
 
 
-def pending_others(connection: sqlite3.Connection) -> dict[int, Kind]:
-    """Returns the unreceipted results and events by sequence."""
+def pending_others(connection: sqlite3.Connection) -> tuple[dict[int, None], dict[int, None]]:
+    """Returns the unreceipted results, and the events, oldest first; each a set in order."""
     rows = connection.execute(
-        "SELECT sequence, kind FROM backlog WHERE kind <> ?", (Kind.READINGS,)
+        "SELECT sequence, kind FROM backlog WHERE kind <> ? ORDER BY sequence", (Kind.READINGS,)
     )
-    return {sequence: Kind(kind) for sequence, kind in rows}
+    found: tuple[dict[int, None], dict[int, None]] = {}, {}
+    for sequence, kind in rows:
+        found[kind != Kind.RESULTS][sequence] = None
+    return found
 
 
 def pending_readings(connection: sqlite3.Connection, after: int, limit: int) -> list[int]:

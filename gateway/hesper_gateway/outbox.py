@@ -25,8 +25,9 @@ are always taken. Who is about to fetch readings asks before, and is refused a l
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain, islice
 
 from hesper_contracts import batch, events, readings, results
 from hesper_contracts.again import SendAgain
@@ -101,7 +102,7 @@ class Outbox:
         self.epoch = database.submit(batches.epoch).result()
         self.backlog_batches, self.backlog_octets = database.read(batches.backlog)
         self._last_sequence, self._stored_octets = database.read(batches.stored)
-        self._urgent = database.read(batches.pending_others)
+        self._results_due, self._events_due = database.read(batches.pending_others)
         self._floor = 0
         self._has_begun_anew = False
 
@@ -258,14 +259,16 @@ class Outbox:
         self._stored_octets += octets - evicted
         self._last_sequence = max(self._last_sequence, sequence)
         if kind is not Kind.READINGS:
-            self._urgent[sequence] = kind
+            due = self._results_due if kind is Kind.RESULTS else self._events_due
+            due[sequence] = None  # sequences only grow, so it stays in order
         self.appended()
 
-    def urgent(self) -> list[int]:
-        """Returns the sequences that must not wait behind readings: results, then events."""
-        waiting = self._urgent.items()
-        results = sorted(sequence for sequence, kind in waiting if kind is Kind.RESULTS)
-        return results + sorted(sequence for sequence, kind in waiting if kind is not Kind.RESULTS)
+    def urgent(self) -> Iterator[int]:
+        """Yields the sequences that must not wait behind readings: results, then events.
+
+        Whoever needs the first few only asks for them: a gateway may have a year of events.
+        """
+        return chain(self._results_due, self._events_due)
 
     def readings_after(self, sequence: int, limit: int) -> list[int]:
         """Returns the next unreceipted batches of readings above a sequence, oldest first.
@@ -290,7 +293,8 @@ class Outbox:
 
     def oldest_unreceipted_at(self) -> datetime | None:
         """Returns when the oldest batch of the backlog was stored (gateway clock, UTC)."""
-        oldest = [*self.readings_after(-1, 1), *self._urgent]
+        first = (islice(each, 1) for each in (self._results_due, self._events_due))
+        oldest = [*self.readings_after(-1, 1), *chain.from_iterable(first)]
         if not oldest:
             return None
         appended_at = self._database.read(lambda c: batches.appended_at(c, min(oldest)))
@@ -332,7 +336,7 @@ class Outbox:
         self.backlog_batches += anew.batches
         self.backlog_octets += anew.octets
         self._floor = 0
-        self._urgent = self._database.read(batches.pending_others)
+        self._results_due, self._events_due = self._database.read(batches.pending_others)
         self._add(Kind.EVENTS, (*anew.told, 0))
         self.went_back()
 
@@ -342,7 +346,8 @@ class Outbox:
             if octets is not None:
                 self.backlog_batches -= 1
                 self.backlog_octets -= octets
-                self._urgent.pop(receipt.sequence, None)
+                self._results_due.pop(receipt.sequence, None)
+                self._events_due.pop(receipt.sequence, None)
                 released.append(receipt.sequence)
                 self.released_count += 1
                 if receipt.verdict == "rejected":
@@ -367,6 +372,6 @@ class Outbox:
         )
         self.backlog_batches += count
         self.backlog_octets += octets
-        self._urgent = self._database.read(batches.pending_others)
+        self._results_due, self._events_due = self._database.read(batches.pending_others)
         self._floor = min(self._floor, wish.from_sequence)
         return count

@@ -28,8 +28,8 @@ GRACE_S = 1.0
 class Backlog(Protocol):
     """What the window asks of the outbox."""
 
-    def urgent(self) -> Sequence[int]:
-        """Returns unreceipted results and events, most urgent first."""
+    def urgent(self) -> Iterable[int]:
+        """Yields unreceipted results and events, most urgent first."""
 
     def readings_after(self, sequence: int, limit: int) -> Sequence[int]:
         """Returns the next unreceipted batches of readings above a sequence."""

@@ -50,7 +50,7 @@ async def test_a_flood_of_alarms_becomes_one_event(outbox: Outbox) -> None:
     alarms.tell("gateway.command_forged", "signature does not hold")
     await asyncio.wait_for(stored.wait(), 5)
     running.cancel()
-    last = outbox.load(outbox.urgent()[-1])
+    last = outbox.load(list(outbox.urgent())[-1])
     assert last is not None
     (event,) = events.from_payload(last.payload).events
     assert event.text == "signature does not hold (and 999 times since the last alarm)"

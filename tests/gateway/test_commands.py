@@ -472,7 +472,7 @@ async def test_a_journal_that_went_back_while_commands_come_counts_as_new(desk: 
     async with desk.working():
         desk.prove(NOON + timedelta(seconds=1))
         assert (await disconnect(desk, 1)).state == "confirmed"
-        sequence = desk.outbox.urgent()[0]
+        sequence = next(desk.outbox.urgent())
         sent = desk.outbox.load(sequence)
         assert sent is not None
         refusal = Receipt(sequence, batch.digest(sent.payload), "rejected", OTHER_DIGEST)

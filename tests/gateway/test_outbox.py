@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import sqlite3
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from hesper_contracts.receipts import Receipt, ReceiptList
 from hesper_contracts.signing import Keyring, Signer
 from hesper_gateway.database import Database, JobRefused
 from hesper_gateway.outbox import Outbox, OutboxFull
+from hesper_gateway.window import Window
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MakeSection = Callable[..., Section]
@@ -132,7 +135,7 @@ async def test_results_come_before_events_before_readings(
     event = await outbox.append_events([EVENT])
     result = await outbox.append_result(RESULT)
     for either in (outbox, Outbox(database, gateway_key)):
-        assert either.urgent() == [result, event]
+        assert list(either.urgent()) == [result, event]
         assert either.readings_after(-1, 10) == [reading]
         assert either.backlog_batches == 3
     loaded = outbox.load(result)
@@ -148,7 +151,7 @@ async def test_a_result_and_its_journal_entry_stand_or_fall_together(outbox: Out
 
     with pytest.raises(JobRefused):
         await outbox.append_result(RESULT, also=refuse)
-    assert outbox.urgent() == []
+    assert list(outbox.urgent()) == []
 
 
 async def test_a_cancelled_append_is_still_counted(outbox: Outbox, section: MakeSection) -> None:
@@ -229,11 +232,31 @@ async def test_age_of_the_backlog(
     assert outbox.oldest_unreceipted_at() == NOON
 
 
+def test_a_year_of_events_is_not_gone_through_for_the_next_few(
+    database: Database, gateway_key: Signer
+) -> None:
+    """A broker that takes everything and a cloud that receipts nothing: each append would cost."""
+
+    def fill(connection: sqlite3.Connection) -> None:
+        rows = ((sequence, Kind.EVENTS, 0, b"") for sequence in range(1, 20_001))
+        connection.executemany("INSERT INTO batches VALUES (?, ?, ?, ?)", rows)
+
+    database.submit(fill).result()
+    outbox = Outbox(database, gateway_key)
+    window = Window(outbox, 8)
+    tracemalloc.start()
+    assert window.due(0.0) == list(range(1, 9))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40_000, "all of them were copied, or sorted"
+    assert outbox.oldest_unreceipted_at() == datetime.fromtimestamp(0, UTC)
+
+
 async def test_more_events_than_one_batch_holds_become_several(outbox: Outbox) -> None:
     event_log = bytes((0, 0, 99, 98, 0, 255))
     many = [msgspec.structs.replace(EVENT, id=f"e{n}") for n in range(2500)]
     last = await outbox.append_events(many, {("M1", event_log): 7})
-    assert outbox.urgent() == [last - 2, last - 1, last]
+    assert list(outbox.urgent()) == [last - 2, last - 1, last]
     told = [
         each.id
         for sequence in outbox.urgent()

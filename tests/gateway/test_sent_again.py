@@ -45,7 +45,7 @@ async def test_what_is_still_held_waits_again_and_counts(
     assert outbox.backlog_batches == outbox.backlog_octets == 0
     assert await outbox.take_back(SendAgain("gw-1", outbox.epoch, second)) == 3
     assert outbox.readings_after(-1, 10) == [second, third]
-    assert outbox.urgent() == [told]
+    assert list(outbox.urgent()) == [told]
     assert outbox.load(second) == before
     restarted = Outbox(database, gateway_key)
     assert restarted.backlog_batches == outbox.backlog_batches == 3
