@@ -211,6 +211,8 @@ def reason(error: BaseException) -> str:
 def loss(account: Account, error: BaseException) -> str:
     """Returns why there is no connection, and, where a person must act, what to look at."""
     where, why = f"{account.host}:{account.port}", reason(error)
+    if isinstance(error, TimeoutError) and not why:
+        why = f"it does not acknowledge within {TIMEOUT_S:g} s what it is sent"
     if isinstance(error, MqttConnectError):
         return (
             f"{where} refuses {account.username or account.client_id}: {why}; "

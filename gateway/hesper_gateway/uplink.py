@@ -173,7 +173,9 @@ class Uplink:
                 log.info("the connection is made anew")
             except* (aiomqtt.MqttError, OSError, ConfigError) as errors:
                 self._ears.failures[Hop.BROKER] += 1
-                error = errors.exceptions[0]
+                error: BaseException = errors
+                while isinstance(error, BaseExceptionGroup):
+                    error = error.exceptions[0]
                 if self.connected.is_set() or told is not type(error):
                     told = type(error)
                     log.warning("broker lost: %s", broker_link.loss(self._account, error))

@@ -5,8 +5,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -265,6 +266,49 @@ async def test_a_broker_that_is_away_and_then_refuses_is_told_twice(
         await eventually(lambda: "refused; does the broker run" in caplog.text)
         closed.start()
         await eventually(lambda: "ot authorized" in caplog.text)
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+async def test_a_broker_that_takes_everything_and_acknowledges_nothing_is_told_as_that(
+    outbox: Outbox,
+    section: MakeSection,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: int,
+) -> None:
+    """Mute from the start, or once it has taken the gateway's status."""
+    monkeypatch.setattr("hesper_gateway.broker_link.TIMEOUT_S", 0.3)
+    await outbox.append_readings([section("M1", 900)])
+    mute = await asyncio.start_server(partial(take, taken), "127.0.0.1", 0)
+    async with mute, uplink_on(mute.sockets[0].getsockname()[1], outbox):
+        await eventually(lambda: "broker lost" in caplog.text)
+    said = next(each.message for each in caplog.records if "broker lost" in each.message)
+    assert said.endswith("it does not acknowledge within 0.3 s what it is sent")
+    assert outbox.backlog_batches == 1
+
+
+async def take(
+    acknowledged: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Take all that a client of MQTT 5 sends, and acknowledge some of it."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            first, octet = await reader.readexactly(2)
+            length, shift = octet & 0x7F, 7
+            while octet >= 0x80:
+                (octet,) = await reader.readexactly(1)
+                length, shift = length | (octet & 0x7F) << shift, shift + 7
+            body = await reader.readexactly(length)
+            match first >> 4:
+                case 1:  # CONNECT
+                    writer.write(bytes.fromhex("2003000000"))
+                case 8:  # SUBSCRIBE to two topics
+                    writer.write(b"\x90\x05" + body[:2] + b"\0\1\1")
+                case 3 if acknowledged:  # PUBLISH
+                    acknowledged -= 1
+                    at = 2 + int.from_bytes(body[:2], "big")
+                    writer.write(b"\x40\x02" + body[at : at + 2])
+    writer.close()
 
 
 async def test_works_within_what_the_access_rules_allow(
