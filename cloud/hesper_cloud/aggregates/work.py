@@ -159,7 +159,10 @@ class Work:
         laid = (times, *neighbours.at_ends(times, sitting.period_s))
         first, last = _around(np.unique(np.concatenate(laid)), sitting.period_s)
         parts = list(self._store.rows(quantities.LOAD_PROFILE, first, last + 1, names))
-        for some in alike(parts, names):
+        span = _around(times, sitting.period_s)
+        with reading(self._engine) as session:
+            held = substitutes.quantities(session, names, quantities.LOAD_PROFILE, *span)
+        for some in alike(parts, held, names, times, sitting.period_s):
             if times[0] < self._settings.store.retention.horizon(self._clock()):
                 some = not_fewer(self._book, lay_out(parts, some, times, sitting.period_s))
             yield [lay_out(parts, some, each, sitting.period_s) for each in laid]

@@ -6,7 +6,7 @@ A reading falls into the column that its capture time is nearest to; of several 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -150,21 +150,44 @@ def lay_out(
     return sheet
 
 
-def alike(parts: Sequence[Columns], meters: Sequence[str]) -> Iterator[list[str]]:
-    """Yields meters that can share a sheet: what they measure has the same scaler and unit.
+def alike(
+    parts: Sequence[Columns],
+    held: Mapping[str, Iterable[Quantity]],
+    meters: Sequence[str],
+    times: Integers,
+    period_s: int,
+) -> Iterator[list[str]]:
+    """Yields meters that can share a sheet: what counts of them has the same scaler and unit.
 
     So no meter's values depend on which others are looked at with it.
+
+    Args:
+        parts: What is stored of the sheet, and around it.
+        held: In what their substitutes are, by meter.
+        meters: Which.
+        times: When the sheet's captures are due.
+        period_s: The capture period.
     """
     told = {each for part in parts for each in part.quantities if each.scaler in SCALERS}
+    told.update(each for of_meter in held.values() for each in of_meter)
     counts = Counter(each.logical_name for each in told)
-    measured = defaultdict[str, set[Quantity]](set)
+    several = {name for name, count in counts.items() if count > 1}
+    if not several:
+        yield list(meters)
+        return
+    measured = defaultdict[str, set[tuple[Quantity, bool]]](set)
+    for meter, of_meter in held.items():
+        measured[meter] = {(each, True) for each in of_meter if each.logical_name in several}
     for part in parts:
+        column = nearest(times, part.captured_at, period_s)
+        inside = (column >= 0) & (column < len(times))
         for place, quantity in enumerate(part.quantities):
-            if counts[quantity.logical_name] > 1:
-                there = slice(None) if part.missing is None else ~part.missing[place]
-                for number in np.unique(part.meter_index[there]):
-                    measured[part.meters[number]].add(quantity)
-    together = defaultdict[frozenset[Quantity], list[str]](list)
+            if quantity.logical_name in several:
+                there = np.ones(len(inside), bool) if part.missing is None else ~part.missing[place]
+                for is_inside in (True, False):
+                    for number in np.unique(part.meter_index[there & (inside == is_inside)]):
+                        measured[part.meters[number]].add((quantity, is_inside))
+    together = defaultdict[frozenset[tuple[Quantity, bool]], list[str]](list)
     for meter in meters:
         together[frozenset(measured.get(meter, ()))].append(meter)
     yield from together.values()

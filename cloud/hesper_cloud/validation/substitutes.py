@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from hesper_cloud.db.energy import Substitute
+from hesper_cloud.stores.port import Quantity
 from hesper_cloud.validation.codes import EDIT
 from hesper_cloud.validation.estimate import Estimate
 
@@ -57,14 +58,32 @@ def current(
     session: Session, meters: Sequence[str], profile: str, start: int, end: int
 ) -> list[Substitute]:
     """Returns what holds now for captures with ``start <= t <= end``; epoch seconds."""
-    query = select(Substitute).where(
+    query = select(Substitute).where(*_holding(meters, profile, start, end))
+    return list(session.scalars(query.order_by(Substitute.meter, Substitute.captured_at)))
+
+
+def quantities(
+    session: Session, meters: Sequence[str], profile: str, start: int, end: int
+) -> dict[str, set[Quantity]]:
+    """Returns in what the values are that `current` returns, by meter."""
+    columns = (Substitute.meter, Substitute.logical_name, Substitute.scaler, Substitute.unit)
+    query = select(*columns).where(*_holding(meters, profile, start, end)).distinct()
+    found = dict[str, set[Quantity]]()
+    for meter, name, scaler, unit in session.execute(query):
+        found.setdefault(meter, set()).add(Quantity(name, scaler, unit))
+    return found
+
+
+def _holding(
+    meters: Sequence[str], profile: str, start: int, end: int
+) -> tuple[ColumnElement[bool], ...]:
+    return (
         Substitute.meter.in_(meters),
         Substitute.profile == profile,
         Substitute.captured_at >= _utc(start),
         Substitute.captured_at <= _utc(end),
         Substitute.withdrawn_at.is_(None),
     )
-    return list(session.scalars(query.order_by(Substitute.meter, Substitute.captured_at)))
 
 
 def renew_estimates(session: Session, renewal: Renewal, at: datetime) -> set[int]:

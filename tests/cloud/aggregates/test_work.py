@@ -8,7 +8,7 @@ from hesper_cloud.aggregates import work
 from hesper_cloud.db.energy import DirtyDay, Substitute
 from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.stores.port import Quantity
-from hesper_cloud.validation import substitutes
+from hesper_cloud.validation import dirty, substitutes
 from hesper_cloud.validation.substitutes import Curve, Edit
 from hesper_cloud.validation.surroundings import far
 from hesper_contracts.quality import Quality
@@ -379,6 +379,41 @@ def test_an_exchanged_meter_is_no_rollover(plant):
     assert verdicts(plant, "rollover") == []
     (reverse,) = verdicts(plant, "reverse")
     assert reverse[2] == exchanged
+
+
+def test_what_a_neighbour_was_edited_to_changes_no_other_meter(plant):
+    start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
+    rows = plant.register(start, end, first=2**32 - 1_010)
+    for meter in ("M0", "M1"):
+        plant.put(meter, {at: value % 2**32 for at, value in rows.items()})
+    fine = Edit(Curve("M0", "1.0.99.1.0.255", "1.0.1.8.0.255"), datetime.fromtimestamp(start, UTC),
+        rows[start] * 100 + 1, -2, 30, "read from the display", "k1")  # fmt: skip
+    with writing(plant.engine) as session:
+        substitutes.edited(session, fine, "ben", plant.now)
+    plant.settle()
+    query = "SELECT scaler, list_sum(sums) FROM days WHERE meter = 'M1' AND day = $day"
+    assert plant.book.rows(query, day=date(2026, 6, 1)) == [(0, 2400)]
+
+
+@pytest.mark.parametrize("kind", [(0, 31), (-2, 30), (3, 30)])
+@pytest.mark.parametrize("turns", [2, 3])
+def test_a_day_without_captures_is_summed_in_what_its_meter_measures(plant, kind, turns):
+    """Others that were silent as long measure otherwise, and are worked on together with it."""
+    rows = plant.register(plant.at("2026-06-01"), plant.at("2026-06-04"))
+    gap = range(plant.at("2026-06-01T20:00"), plant.at("2026-06-03T04:00"))
+    kept = {at: value for at, value in rows.items() if at not in gap}
+    kinds = {"M1": kind, "M2": (0, 30)}
+    noon = plant.at("2026-06-02T12:00") // 86_400
+    query = "SELECT meter, scaler, unit, list_sum(sums) FROM days WHERE day = $day ORDER BY meter"
+    for meters in [["M2"], ["M1"], []][:turns]:  # one after the other, and both anew
+        for meter in meters:
+            quantity = plant.ENERGY._replace(scaler=kinds[meter][0], unit=kinds[meter][1])
+            plant.put(meter, kept, quantity)
+        with writing(plant.engine) as session:
+            dirty.mark(session, [(meter, noon) for meter in kinds], plant.now)
+        plant.settle()
+    found = plant.book.rows(query, day=date(2026, 6, 2))
+    assert found == [(meter, *each, 2400) for meter, each in kinds.items()]
 
 
 def test_a_meter_is_summed_as_it_is_whatever_its_neighbours_measure_in(plant):
