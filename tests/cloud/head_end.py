@@ -65,6 +65,10 @@ class Outbox:
     connected: bool = True
     arrived: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def connection(self) -> int:
+        return int(self.connected)
+
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:
         if self.connected:
             self.sent.append(outgoing)

@@ -5,8 +5,7 @@ Everything here is synchronous and runs on one thread, so two decisions never ra
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from datetime import datetime
 
 from hesper_contracts.signing import Signer
 from sqlalchemy import Engine
@@ -24,33 +23,12 @@ from hesper_cloud.authority.firmware import FirmwareDesk
 from hesper_cloud.authority.giving_way import GivesWay
 from hesper_cloud.authority.key_changes import KeyDesk
 from hesper_cloud.authority.kinds import CHANGE_KEYS
-from hesper_cloud.authority.outgoing import Outgoing, signed, unanswered
 from hesper_cloud.authority.outsiders import Outsiders
 from hesper_cloud.authority.results import ResultDesk
-from hesper_cloud.db.engines import batched
+from hesper_cloud.authority.sending import Outlet, Sending
 from hesper_cloud.meter_keys.custody import Custody
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.sealing import Opener
-
-RESEND_AFTER_S = 5.0
-_RESEND_AT_LAST_S = 40.0
-_AT_ONCE = 200
-_LOOK_AGAIN = timedelta(seconds=0.5)
-
-
-class _Published(NamedTuple):
-    """When a command goes again, and after how long that is."""
-
-    again_at: datetime
-    after_s: float
-
-
-class Outlet(Protocol):
-    """Where signed commands leave."""
-
-    def publish(self, outgoing: Outgoing, now: datetime) -> bool:
-        """Hands over one command; False when there is no connection now."""
-        ...
 
 
 class Authority:
@@ -85,10 +63,8 @@ class Authority:
         """How far apart supplies are cut; where its chance comes from may be set."""
         self._batches = BatchDesk(registry, authority, approvals, self.spacing, self._give_way)
         self._alarms = Alarms(registry, authority, enrolment.troubles if enrolment else dict)
-        self._outlet = outlet
+        self._sending = Sending(authority, outlet, self._give_way)
         self._clock = clock
-        self._look_again_at = datetime.min.replace(tzinfo=UTC)
-        self._published: dict[str, _Published] = {}
         self.checkpoints: Checkpoints | None = None
         """Writes and tells checkpoints of the audit log, where it is told how."""
 
@@ -123,8 +99,7 @@ class Authority:
 
     def _sign(self, now: datetime) -> None:
         try:
-            for outgoing in self._dispatcher.sign_queued(now):
-                self._publish(outgoing, now)
+            self._sending.send(self._dispatcher.sign_queued(now), now)
         finally:  # where nothing can be signed, what has been is followed all the same
             self._follow(now)
 
@@ -134,7 +109,7 @@ class Authority:
         self._results.take_new(now)
         close_overdue(self._database, now, self._give_way)
         self._results.reconcile(now)
-        self._publish_again(now)
+        self._sending.send_again(now)
 
     def is_asked(self) -> bool:
         """Says whether a request has come that was not settled yet."""
@@ -142,7 +117,11 @@ class Authority:
 
     def is_waiting(self) -> bool:
         """Says whether a command or a batch waits for its turn, so that time alone matters."""
-        return self._dispatcher.has_queued() or self.has_moving_batches()
+        return (
+            self._sending.is_under_way()
+            or self._dispatcher.has_queued()
+            or self.has_moving_batches()
+        )
 
     def has_moving_batches(self) -> bool:
         """Says whether a batch is under way, so that results come in numbers."""
@@ -151,38 +130,3 @@ class Authority:
     def awaits_results(self) -> bool:
         """Says whether a gateway may answer at any moment."""
         return self._dispatcher.awaits_results()
-
-    def _publish_again(self, now: datetime) -> None:
-        """Publishes again what nobody has answered, at growing distances.
-
-        A clock that was set back does not put that off until it is as late again.
-        """
-        if timedelta(0) < self._look_again_at - now <= _LOOK_AGAIN:
-            return
-        self._look_again_at = now + _LOOK_AGAIN
-        waiting: set[str] = set()
-        due: list[str] = []
-        for some in unanswered(self._database, now, self._give_way):
-            waiting.update(some)
-            due += [one for one in some if self._is_due(one, now)]
-        for some in batched(due, _AT_ONCE):
-            self._give_way()
-            for outgoing in signed(self._database, some):
-                self._publish(outgoing, now)
-        for command_id in self._published.keys() - waiting:
-            del self._published[command_id]
-
-    def _is_due(self, command_id: str, now: datetime) -> bool:
-        last = self._published.get(command_id)
-        return last is None or not (
-            timedelta(0) < last.again_at - now <= timedelta(seconds=last.after_s)
-        )
-
-    def _publish(self, outgoing: Outgoing, now: datetime) -> None:
-        if self._outlet.publish(outgoing, now):
-            before = self._published.get(outgoing.command_id)
-            after_s = min(2 * before.after_s, _RESEND_AT_LAST_S) if before else RESEND_AFTER_S
-            again_at = now + timedelta(seconds=after_s)
-            self._published[outgoing.command_id] = _Published(again_at, after_s)
-        else:
-            self._look_again_at = now

@@ -11,7 +11,7 @@ from hesper_cloud.authority import facts, life
 from hesper_cloud.authority.giving_way import GiveWay
 from hesper_cloud.authority.kinds import MOVING
 from hesper_cloud.db.authority import CommandRecord, KillSwitch
-from hesper_cloud.db.engines import batched, reading
+from hesper_cloud.db.engines import reading
 
 _PORTION = 5_000  # of ids: hundredths of a second
 
@@ -34,7 +34,7 @@ def outgoing_of(command: CommandRecord) -> Outgoing:
 
 
 def unanswered(authority: Engine, now: datetime, give_way: GiveWay) -> Iterator[Sequence[str]]:
-    """Yields what was sent, is still valid, was not answered and is not stopped by now.
+    """Yields what was sent, is still valid, was not answered and is not stopped, as it was signed.
 
     Raises:
         GivesWay: the kill switch waits.
@@ -44,10 +44,20 @@ def unanswered(authority: Engine, now: datetime, give_way: GiveWay) -> Iterator[
     )
     with reading(authority) as session:
         query = query.where(*_not_stopped(session))
+        query = query.order_by(CommandRecord.sent_at, CommandRecord.counter)
         found = session.scalars(query.execution_options(yield_per=_PORTION))
         for some in found.partitions():
             give_way()
             yield some
+
+
+def still_to_go(authority: Engine, ids: Sequence[str], now: datetime) -> dict[str, Outgoing]:
+    """Returns those of a few commands that `unanswered` would name now, by their ids."""
+    query = select(CommandRecord).where(CommandRecord.id.in_(ids))
+    with reading(authority) as session:
+        found = session.scalars(query.where(*_not_stopped(session)))
+        signed = [outgoing_of(command) for command in found if command.state == "sent"]
+    return {outgoing.command_id: outgoing for outgoing in signed if outgoing.not_after > now}
 
 
 def _not_stopped(session: Session) -> Iterator[ColumnElement[bool]]:
@@ -59,13 +69,3 @@ def _not_stopped(session: Session) -> Iterator[ColumnElement[bool]]:
     if switch.engaged:
         yield CommandRecord.kind.not_in(stopped)
     yield or_(CommandRecord.kind.not_in(stopped & MOVING), CommandRecord.sent_at > switch.set_at)
-
-
-def signed(authority: Engine, ids: Sequence[str]) -> list[Outgoing]:
-    """Returns signed commands by their ids."""
-    found: list[Outgoing] = []
-    with reading(authority) as session:
-        for some in batched(ids):
-            query = select(CommandRecord).where(CommandRecord.id.in_(some))
-            found += [outgoing_of(command) for command in session.scalars(query)]
-    return found

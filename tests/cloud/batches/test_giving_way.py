@@ -5,7 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hesper_cloud.authority import closing, core, dispatch, giving_way, outgoing, reconciling
+from hesper_cloud.authority import (
+    closing,
+    dispatch,
+    giving_way,
+    outgoing,
+    reconciling,
+    sending,
+)
 from hesper_cloud.authority.batches import frozen, recalling, releasing, tally
 from hesper_cloud.db.authority import CommandRecord
 from hesper_cloud.db.engines import writing
@@ -121,18 +128,53 @@ def test_what_nobody_has_answered_is_looked_up_in_portions(town, approved, monke
     town.turn()
     assert len(town.head_end.published()) == 12
     looked_up = []
-    is_due = at_the_third(town, core.Authority._is_due)
+    is_due = at_the_third(town, sending.Sending._is_due)
 
     def noted(*args):
         looked_up.append(args)
         return is_due(*args)
 
-    monkeypatch.setattr(core.Authority, "_is_due", noted)
+    monkeypatch.setattr(sending.Sending, "_is_due", noted)
     town.turn(6)
     assert len(looked_up) == 4
     town.turn()
     assert len(town.audited("kill_switch.engage")) == 1
     assert len(town.head_end.published()) == 12
+
+
+def numbers(town) -> list[int]:
+    return [one.counter for one in town.head_end.published()]
+
+
+def test_what_nobody_has_answered_goes_again_in_portions_as_it_was_signed(
+    town, approved, monkeypatch
+):
+    town.head_end.outbox.connected = False
+    town.turn()
+    with monkeypatch.context() as without:
+        without.setattr(sending, "unanswered", None)
+        town.turn(times=3)  # there is nothing to look up while nothing can leave
+    town.head_end.start_authority()
+    town.head_end.outbox.connected = True
+    monkeypatch.setattr(sending, "_AT_ONCE", 5)
+    town.turn()
+    assert numbers(town) == [*range(1, 6)]
+    assert town.head_end.authority.is_waiting()
+    town.turn(0.1)
+    assert numbers(town) == [*range(1, 11)]
+    town.turn(0.1, times=5)
+    assert numbers(town) == [*range(1, 13)]
+
+
+def test_no_portion_leaves_once_the_kill_switch_is_set(town, approved, monkeypatch):
+    monkeypatch.setattr(sending, "_AT_ONCE", 5)
+    town.turn()
+    assert numbers(town) == [*range(1, 11)]  # just signed, and the next portion of it
+    publish = at_the_third(town, town.head_end.outbox.publish)
+    monkeypatch.setattr(town.head_end.outbox, "publish", publish)
+    town.turn(6, times=5)
+    assert len(town.audited("kill_switch.engage")) == 1
+    assert numbers(town) == [*range(1, 13), 1]  # it was asked for while this left
 
 
 def test_rows_follow_their_commands_in_portions(town, approved, monkeypatch):
