@@ -7,6 +7,7 @@ written once and deleted once, and a released batch gets one small row of its ow
 import logging
 import secrets
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ _EVICTABLE = (
 
 SealBatch = Callable[[str, int], bytes]
 """Returns the payload for an epoch and a sequence."""
+Due = OrderedDict[int, None]
+"""Sequences, oldest first: the first is found at once, however many before it are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +161,12 @@ def free_octets(connection: sqlite3.Connection) -> int:
     return int(pages) * int(size)
 
 
-def pending_others(connection: sqlite3.Connection) -> tuple[dict[int, None], dict[int, None]]:
-    """Returns the unreceipted results, and the events, oldest first; each a set in order."""
+def pending_others(connection: sqlite3.Connection) -> tuple[Due, Due]:
+    """Returns the unreceipted results, and the events, oldest first."""
     rows = connection.execute(
         "SELECT sequence, kind FROM backlog WHERE kind <> ? ORDER BY sequence", (Kind.READINGS,)
     )
-    found: tuple[dict[int, None], dict[int, None]] = {}, {}
+    found = Due(), Due()
     for sequence, kind in rows:
         found[kind != Kind.RESULTS][sequence] = None
     return found
