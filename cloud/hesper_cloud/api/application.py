@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from starlette.middleware.cors import CORSMiddleware
 
 from hesper_cloud.api import (
@@ -83,8 +83,8 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.sockets = Sockets(settings.web.limits.sockets)
     problems.install(app)
-    rest = APIRouter(prefix=PREFIX, dependencies=[Depends(strict_json)])
-    for part in (
+    strict = [Depends(strict_json)]
+    for part in (  # each by itself: through a router of all, every route would be built twice
         auth,
         alerts,
         delivery,
@@ -117,11 +117,12 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         access_log,
         live,
     ):
-        rest.include_router(part.router)
+        app.include_router(part.router, prefix=PREFIX, dependencies=strict)
     for more in (campaigns.before, plans.schedules, plans.templates):
-        rest.include_router(more)
-    rest.add_api_route("/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False)
-    app.include_router(rest)
+        app.include_router(more, prefix=PREFIX, dependencies=strict)
+    app.add_api_route(
+        PREFIX + "/{unknown:path}", _nothing_here, methods=METHODS, include_in_schema=False
+    )
     app.include_router(health.router)
     app.include_router(outside_login.router)
     description.install(app, NO_ACCOUNT_YET)
