@@ -149,12 +149,33 @@ def test_no_page_scrolls_for_nothing_nor_sideways_on_a_german_phone(
         settle(page)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, path
         if path == "/":
-            page.set_viewport_size({"width": 1440, "height": 900})
-            page.wait_for_function(NO_LABEL_IS_CUT)
+            for width in (1440, 1280, 768):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.wait_for_function(NO_LABEL_IS_CUT)
         if path == "/audit/looks":
             page.set_viewport_size({"width": 1440, "height": 900})
             expect(page.locator("#content")).to_be_in_viewport(ratio=1)
             assert not page.evaluate(too_tall), path
+    context.close()
+
+
+def test_the_rows_of_a_batch_are_read_without_scrolling_sideways(
+    chromium: Browser, server: Server
+) -> None:
+    context = chromium.new_context(locale="de-DE", viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    sign_in(page, server.base, "operator", PASSWORD)
+    page.goto(f"{server.base}/batches/new?kind=relay.read")
+    settle(page)
+    page.get_by_label("Seriennummern").fill(f"{METER} {LONG}")
+    page.get_by_label("Grund (nötig)").fill("Sind sie da?")
+    page.get_by_role("button", name="Liste einfrieren").click()
+    row = page.get_by_role("row", name=LONG)
+    expect(row).to_contain_text("ausgenommen")
+    fits = "row => row.closest('.table-wrap').scrollWidth <= row.closest('.table-wrap').clientWidth"
+    assert row.evaluate(fits)
+    terms, rows = (page.get_by_role("region", name=name) for name in ("Bedingungen", "Zeilen"))
+    assert terms.bounding_box()["y"] < rows.bounding_box()["y"]
     context.close()
 
 

@@ -56,7 +56,7 @@ async def build(desk: Desk, actor: Actor, args: PageArguments) -> None:
     def draw(shown: Shown) -> None:
         head.draw(shown.batch, part.refresh)
         progress(actor, shown.batch)
-        with box("div", "grid-main"):
+        with box("div", "grid-main listed"):
             with box("div", "stack"):
                 _rows(shown, state)
             with box("div", "stack"):

@@ -114,7 +114,7 @@ def _draw_tile(tile: Tile) -> None:
             Text(tile.unit, classes="unit")
         if tile.at:
             with box("span", "tile-note"):
-                Text(say("newest value"))
+                Text(say("newest value") + " ")
                 ago(tile.at).props["data-dated"] = tile.dated
         Text(
             tile.note,
