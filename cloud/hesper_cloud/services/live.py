@@ -164,8 +164,9 @@ class Live:
         return await asyncio.to_thread(self._made, figures)
 
     def _made(self, figures: Overview) -> _Frame:
-        since, self._since = self._since, self._sources.clock() - _OVERLAP
-        rows = {"commands": self._commands(since), "alerts": self._alerts(since)}
+        next_since = self._sources.clock() - _OVERLAP
+        rows = {"commands": self._commands(self._since), "alerts": self._alerts(self._since)}
+        self._since = next_since  # not before both were found: else what changed is never told
         self._version, changed = self._sources.latest.changed_since(self._version)
         common = {"server_time": self._sources.clock(), "figures": figures, **rows}
         frame = _Frame(common, changed, self._values)

@@ -22,6 +22,7 @@ from hesper_cloud.services import event_stream, live
 from hesper_cloud.services.completeness import Ledger
 from hesper_cloud.services.event_stream import EventStream
 from hesper_cloud.services.overview import OverviewService
+from sqlalchemy.exc import OperationalError
 from websockets.sync.client import ClientConnection
 
 METER, ELSEWHERE, GATEWAY = "HES12642984", "HES12642985", "gw-1"
@@ -214,6 +215,28 @@ async def test_who_comes_first_does_not_wait_for_the_beat(house, monkeypatch):
             assert json.loads(await anext(frames))["server_time"]
     finally:
         running.cancel()
+
+
+@pytest.mark.asyncio
+async def test_what_changed_while_the_database_was_away_is_told_once_it_is_back(house, monkeypatch):
+    frames_of = live.Live(house.services.sources, house.services.overview)
+    looked_since: list[datetime] = []
+
+    def away(_since: datetime) -> list[object]:
+        raise OperationalError("SELECT", None, Exception("locked"))
+
+    monkeypatch.setattr(frames_of, "_commands", lambda since: looked_since.append(since) or [])
+    async with asyncio.timeout(DEADLINE_S), aclosing(frames_of.subscribe(VIEWER)) as frames:
+        first = asyncio.create_task(anext(frames))
+        await asyncio.sleep(0)  # it listens
+        with monkeypatch.context() as patch:
+            patch.setattr(frames_of, "_alerts", away)
+            for _ in range(2):
+                await frames_of._make_frame()
+        await frames_of._make_frame()
+        await first
+        await frames_of._make_frame()
+    assert looked_since[0] == looked_since[1] == looked_since[2] != looked_since[3]
 
 
 class SlowLedger(OverviewService):
