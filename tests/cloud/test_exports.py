@@ -154,6 +154,17 @@ def test_a_file_that_was_put_outlives_a_power_cut(
     assert [outlives(each) for each in (file, file.parent, file.parents[1])] == [True] * 3
 
 
+def test_a_folder_that_takes_files_and_shows_none_is_a_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(targets, "synchronise", unreadable)
+    targets.put(str(tmp_path / "out.csv"), [b"whole"])
+    assert (tmp_path / "out.csv").read_bytes() == b"whole"
+
+
 def test_what_is_being_written_is_none_of_a_lakes_files(tmp_path: Path) -> None:
     seen = []
 

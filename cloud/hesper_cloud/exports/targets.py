@@ -131,7 +131,8 @@ def _beside(path: Path) -> Iterator[Any]:
             file.flush()
             os.fsync(file.fileno())
         passing.replace(path)
-        synchronise(path.parent)
+        with suppress(PermissionError):  # a folder may take files and show none
+            synchronise(path.parent)
     except BaseException:
         passing.unlink(missing_ok=True)
         raise
