@@ -6,7 +6,6 @@ written or sent.
 """
 
 import time
-from collections.abc import Sequence
 
 from hesper_gateway import meter_keys, templates
 from hesper_gateway.config import DialInLine, GatewayConfig, LineConfig, MeterConfig
@@ -17,6 +16,7 @@ from hesper_gateway.push_owner import PushMeter, PushMeters
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions.settings import check_line, check_roles
 from hesper_gateway.templates.addresses import check_apart
+from hesper_gateway.templates.model import MeterTemplate
 
 
 def check_files(config: GatewayConfig) -> None:
@@ -35,29 +35,29 @@ def check_field(config: GatewayConfig) -> None:
     Raises:
         ConfigError: a line, a meter, its template or its keys; the text says what to correct.
     """
+    names = dict.fromkeys(meter.template for meter in config.meters)
+    loaded = {name: templates.load_own(config.templates, name) for name in names}
     for line in config.lines:
         meters = config.meters_on(line.name)
         if line.kind.startswith("push-"):
-            PushMeters(line.name, [_pushing(config, meter) for meter in meters])
+            pushing = [_pushing(config, meter, loaded[meter.template]) for meter in meters]
+            PushMeters(line.name, pushing)
             continue
         if isinstance(line, DialInLine):
             KnownMeters(meters)
-        _check_read(config, line, meters)
-    kinds = {each.id: templates.load_own(config.templates, each.template) for each in config.meters}
-    check_apart(config, kinds)
+        for meter in meters:
+            _check_read(meter, loaded[meter.template], line)
+    check_apart(config, {meter.id: loaded[meter.template] for meter in config.meters})
 
 
-def _check_read(config: GatewayConfig, line: LineConfig, meters: Sequence[MeterConfig]) -> None:
-    for meter in meters:
-        template = templates.load_own(config.templates, meter.template)
-        keys = meter_keys.load(meter.keys_file)
-        check_line(meter, template, line)
-        if template.engine == "gurux":
-            Gurux().check(meter, template)
-        check_roles(meter, template, keys)
+def _check_read(meter: MeterConfig, template: MeterTemplate, line: LineConfig) -> None:
+    keys = meter_keys.load(meter.keys_file)
+    check_line(meter, template, line)
+    if template.engine == "gurux":
+        Gurux().check(meter, template)
+    check_roles(meter, template, keys)
 
 
-def _pushing(config: GatewayConfig, meter: MeterConfig) -> PushMeter:
-    template = templates.load_own(config.templates, meter.template)
+def _pushing(config: GatewayConfig, meter: MeterConfig, template: MeterTemplate) -> PushMeter:
     state = MeterState(meter.id, config.schedule, time.time)
     return PushMeter(meter, template, meter_keys.load(meter.keys_file), state)
