@@ -72,7 +72,13 @@ class Aftermath:
             commit.gateways, commit.group.blocks, commit.written.accepted, strict=False
         ):
             if len(accepted):
-                rows = CommittedRows(gateway, block, accepted, commit.group.stored_at)
+                rows = CommittedRows(
+                    gateway,
+                    block,
+                    accepted,
+                    commit.group.stored_at,
+                    has_conflicts=commit.written.conflicting > 0,
+                )
                 for follower in self._followers:
                     _tell(follower, rows)
 

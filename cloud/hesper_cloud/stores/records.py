@@ -113,6 +113,7 @@ class CommittedRows:
         accepted: Which of them are new.
         stored_at: When they were stored, epoch seconds.
         before: What was newest of its meters before, for those who compare.
+        has_conflicts: Whether its group brought other values for rows that are stored.
     """
 
     gateway: str
@@ -120,6 +121,7 @@ class CommittedRows:
     accepted: Flags
     stored_at: int
     before: Previous = None
+    has_conflicts: bool = False
 
 
 class Arrivals(NamedTuple):

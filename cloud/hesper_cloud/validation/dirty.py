@@ -1,6 +1,7 @@
 """Which days of which meters have to be validated and summed again.
 
-Ingest marks the UTC day of every new row; an edit marks its own. Marks are written at most every
+Ingest marks the UTC day of every new row, and where other values came for rows that were stored, of
+every row that came with them; an edit marks its own. Marks are written at most every
 five seconds, some thousand at a time, and in a large fleet so seldom that it takes a fiftieth of
 the time: readings do not pay for them. What a killed process had not written is found by
 `hesper_cloud.aggregates.reconcile`, which compares counts with the store.
@@ -79,8 +80,9 @@ class DirtyDays:
         self._marks: dict[int, set[str]] = {}
 
     def rows_committed(self, rows: CommittedRows) -> None:
-        """Notes the days of a block's new rows."""
-        block, accepted = rows.block, rows.accepted
+        """Notes the days of a block's new rows, and of those that may contradict what is stored."""
+        block = rows.block
+        accepted = np.ones_like(rows.accepted) if rows.has_conflicts else rows.accepted
         if block.profile != quantities.LOAD_PROFILE or not accepted.any():
             return
         first, last = (

@@ -110,7 +110,11 @@ class Plant:
         batch = BatchId("gw-1", "ab" * 8, self._sequence)
         stored_at = int(self.now.timestamp())
         written = self.store.write(Group({batch: "00" * 32}, [block], stored_at * 1000))
-        self.dirty.rows_committed(CommittedRows("gw-1", block, written.accepted[0], stored_at))
+        in_conflict = written.conflicting > 0
+        rows = CommittedRows(
+            "gw-1", block, written.accepted[0], stored_at, has_conflicts=in_conflict
+        )
+        self.dirty.rows_committed(rows)
         self.dirty.flush(at_once=True)
 
     def settle(self) -> None:

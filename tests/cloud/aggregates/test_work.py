@@ -381,6 +381,20 @@ def test_an_exchanged_meter_is_no_rollover(plant):
     assert reverse[2] == exchanged
 
 
+def test_another_value_for_a_reading_that_was_judged_is_found(plant):
+    start, noon = plant.at("2026-06-01"), plant.at("2026-06-01T12:00")
+    rows = plant.register(start, plant.at("2026-06-02"))
+    plant.put("M1", rows)
+    plant.settle()
+    assert scores(plant)[date(2026, 6, 1)][0] == 100
+    plant.put("M1", {noon: rows[noon]})
+    assert plant.work.turn() == 0
+    plant.put("M1", {noon: rows[noon] + 10})
+    plant.settle()
+    assert verdicts(plant, "conflicting") == [("M1", "", noon, noon, 1)]
+    assert scores(plant)[date(2026, 6, 1)][0] == 99
+
+
 def test_what_a_neighbour_was_edited_to_changes_no_other_meter(plant):
     start, end = plant.at("2026-06-01"), plant.at("2026-06-02")
     rows = plant.register(start, end, first=2**32 - 1_010)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hesper_cloud.db.energy import DirtyDay
 from hesper_cloud.db.engines import open_engine, reading, writing
-from hesper_cloud.stores.port import Block, CommittedRows, Quantity
+from hesper_cloud.ingest.aftermath import Aftermath, Commit
+from hesper_cloud.stores.port import Block, CommittedRows, Group, Quantity, Written
 from hesper_cloud.validation import dirty
 from hesper_cloud.validation.dirty import DirtyDays
 from sqlalchemy import Engine, select, text
@@ -47,6 +48,18 @@ def committed(
 def marked(engine: Engine) -> set[tuple[str, int]]:
     with reading(engine) as session:
         return {(row.meter, row.day) for row in session.scalars(select(DirtyDay))}
+
+
+@pytest.mark.parametrize("conflicting", [0, 1])
+def test_the_days_of_rows_that_came_again_are_marked_where_values_differed(engine, conflicting):
+    days = DirtyDays(engine)
+    rows = committed([0, DAY], [0, 1], [False, False])
+    aftermath = Aftermath([], [days])
+    written = Written(0, 2 - conflicting, conflicting, (rows.accepted,))
+    aftermath.add(Commit(["gw-1"], Group({}, [rows.block], 0), written, []))
+    aftermath.tell()
+    days.flush(at_once=True)
+    assert marked(engine) == ({("A", 0), ("B", 1)} if conflicting else set())
 
 
 def test_the_days_of_new_rows_are_marked(engine):
