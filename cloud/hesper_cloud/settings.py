@@ -303,7 +303,7 @@ class Settings(BaseSettings):
             BadSettings: it is not TOML, or some of it, or of the variables, does not fit.
         """
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
             values.setdefault("state", "state")
             return cls(**_rooted(values, path.resolve().parent))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -61,6 +61,12 @@ def test_what_cannot_work_is_refused_with_its_place(
     assert "SECRET" not in said
 
 
+def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_bytes(b'\xef\xbb\xbf[broker]\r\nport = 8884\r\n')
+    assert Settings.load(file).broker.port == 8884
+
+
 @pytest.mark.parametrize("url", ["postgresql+psycopg://hesper@db/hesper", "sqlite:////srv/h.db"])
 def test_databases_that_we_speak_are_taken(tmp_path: Path, url: str) -> None:
     file = tmp_path / "cloud.toml"

@@ -74,7 +74,7 @@ def load(path: Path) -> Layout:
         BadLayout: it is none.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Layout)
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), Layout)
     except (OSError, ValueError) as error:
         raise BadLayout(f"{path}: {error}") from None
 
