@@ -117,7 +117,7 @@ class LiveFeed:
                 keys = new.of(found) if tell else []
                 table = marks.column_descriptions[0]["entity"]
                 some = select(table).where(table.id.in_(keys[-MOST_WAITING:]))
-                rows = {row.id: row for row in session.scalars(some)}
+                rows = {row.id: row for row in session.scalars(some)} if keys else {}
             new.note(found)
             for key in filter(rows.get, keys):
                 publish(rows[key])
