@@ -158,6 +158,14 @@ def test_every_action_of_the_audit_log_has_words():
             ("Anmeldung", "von 127.0.0.1", None, None, None),
         ),
         (
+            ("schedule.assign", "calm 2", None, '{"area": "F-000"}', None),
+            ("Zuweisung eines Zeitplans", "calm 2", None, "Gebiet F-000", None),
+        ),
+        (
+            ("schedule.assign", "calm 2", "{}", "{'gateway': 'gw-1'}", None),
+            ("Zuweisung eines Zeitplans", "calm 2", "jedes Gateway", "{'gateway': 'gw-1'}", None),
+        ),
+        (
             ("user.set", "queued", "operator", "admin", None),
             ("Konto über die Kommandozeile gesetzt", "queued", "Operateur", "Verwalter", None),
         ),

@@ -8,6 +8,7 @@ that is said. Nothing here reaches a gateway by itself (`plan_sending`).
 """
 
 import asyncio
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ class Plans:
             raise NotFound(
                 worded("{kind} {name} has no version {number}", kind=kind, name=name, number=number)
             )
-        await self._note(actor, f"{kind}.assign", f"{name} {number}", str(query.said()))
+        await self._note(actor, f"{kind}.assign", f"{name} {number}", json.dumps(query.said()))
 
         def add(session: Session) -> AssignmentRow:
             row = PlanAssignment(

@@ -13,10 +13,11 @@ from hesper_cloud import provision
 from hesper_cloud.accounts.roles import Permission
 from hesper_cloud.aggregates.book import DAYS
 from hesper_cloud.authority.process import now_utc
-from hesper_cloud.db.authority import CommandRecord
-from hesper_cloud.db.engines import writing
+from hesper_cloud.db.authority import AuditRow, CommandRecord
+from hesper_cloud.db.engines import reading, writing
 from hesper_cloud.services import plan_sending
 from hesper_cloud.services.known_files import with_table
+from sqlalchemy import select
 
 METER, GATEWAY, ENERGY = "HES12642984", "gw-1", "1.0.1.8.0.255"
 TOML = """gateway = "gw-1"   # ours
@@ -85,6 +86,9 @@ def test_a_schedule_is_desired_reported_sent_and_then_as_desired(house, ann):
     assert ann.post("/schedules/calm/assignments", json=wrong).status_code == 404
     assigned = ann.post("/schedules/calm/assignments", json={"query": {"area": "North"}})
     assert assigned.json()["version"] == 2
+    with reading(house.head_end.databases.authority) as session:
+        noted = session.scalars(select(AuditRow).where(AuditRow.action == "schedule.assign"))
+        assert [(row.subject, row.after) for row in noted] == [("calm 2", '{"area": "North"}')]
     assert (state(ann, "schedule")["desired"], state(ann, "schedule")["state"]) == (
         {"profile_s": 1800}, "unknown",
     )  # fmt: skip

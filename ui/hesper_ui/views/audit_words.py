@@ -3,8 +3,10 @@
 The log keeps codes, and programs go by them; what people wrote is shown as it came.
 """
 
+import json
+
 from hesper_ui.services import AuditEntry
-from hesper_ui.views import batches
+from hesper_ui.views import batches, plans
 from hesper_ui.views.looks import COMMAND_KINDS, COMMAND_STATES, ROLES, command_kind
 from hesper_ui.words import later, say
 
@@ -127,6 +129,7 @@ ACTIONS = {
 """What was done, and what may be asked for; steps of commands and batches are called by states."""
 _STEPS = {"command": later("command: {state}"), "batch": later("batch: {state}")}
 _STATES = {"command": COMMAND_STATES, "batch": batches.STATES}
+_ASSIGNED = frozenset({"schedule.assign", "template.assign"})
 _VALUES = {
     "disabled": later("disabled"),
     "engaged": later("engaged"),
@@ -160,6 +163,8 @@ def value(row: AuditEntry, text: str | None) -> str | None:
     """Returns how something was or became: states, roles and codes in words."""
     if text is None:
         return None
+    if row.action in _ASSIGNED:
+        return _whom(text)
     states = _STATES.get(row.action.partition(".")[0], {})
     state, space, rest = text.partition(" ")
     if state in states:
@@ -167,6 +172,13 @@ def value(row: AuditEntry, text: str | None) -> str | None:
     if text in _VALUES:
         return say(_VALUES[text])
     return action(text) if row.action == "request.refused" else text
+
+
+def _whom(text: str) -> str:
+    try:
+        return plans.whom(json.loads(text))
+    except ValueError:  # of a version that wrote it otherwise
+        return text
 
 
 def why(text: str | None) -> str | None:
