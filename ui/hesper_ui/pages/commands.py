@@ -62,7 +62,7 @@ async def build(desk: Desk, actor: Actor, _: PageArguments) -> None:
                 "Ended", say("the latest {ended}", ended=len(ended)) if len(ended) > 1 else ""
             ):
                 text = later("Results stay here, with their evidence.")
-                _listed(ended, later("None has ended yet"), text)
+                _listed(ended, later("None outside a batch has ended yet"), text)
 
     kill = Part(
         desk, desk.services.commands.kill_switch, lambda state: switch.draw(state, kill.refresh)
