@@ -1,5 +1,6 @@
 """How often one sender is served: who asks more often than anybody needs takes from nobody."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -38,4 +39,6 @@ class Pace:
             self._buckets[sender] = (level - 1 if level >= 1 else level, now)
             if len(self._buckets) > _MOST_SENDERS:
                 del self._buckets[next(iter(self._buckets))]  # who was silent longest
-        return max(0.0, (1 - level) / self._per_s)
+        if level >= 1:
+            return 0.0
+        return (1 - level) / self._per_s if self._per_s else math.inf

@@ -63,7 +63,7 @@ def test_what_cannot_work_is_refused_with_its_place(
 
 def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path: Path) -> None:
     file = tmp_path / "cloud.toml"
-    file.write_bytes(b'\xef\xbb\xbf[broker]\r\nport = 8884\r\n')
+    file.write_bytes(b"\xef\xbb\xbf[broker]\r\nport = 8884\r\n")
     assert Settings.load(file).broker.port == 8884
 
 

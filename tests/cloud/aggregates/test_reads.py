@@ -377,6 +377,7 @@ def test_a_day_of_a_fleet_is_compared_some_meters_at_a_time(plant, monkeypatch):
 
     monkeypatch.setattr(plant.store, "captured", counted)
     monkeypatch.setattr(plant.store, "meters_at_once", 3)
+    monkeypatch.setattr("hesper_cloud.giving_way._LOOK_S", 60.0)
     rests: list[float] = []
     giving_way = GivesWay(lambda: 1.0, rests.append)
     reconciliation = Reconciliation(

@@ -61,7 +61,7 @@ def test_a_broker_that_is_down_is_one_alert_of_the_whole_fleet(wide):
     )
     with speaking(tongues.tongue("de")):
         assert retold(restored(storm.text, storm.said)) == (
-            "Alle Gebiete: 501 von 501 Gateways, Gateway offline, 5000 Zähler dahinter."
+            "Alle Gebiete: 501 von 501 Gateways, Gateway offline, 5.000 Zähler dahinter."
         )
     assert (storm.affected_count, storm.extent["gateways"]) == (5000, 501)
     assert storm.extent["parts"][0] == {"name": "area Area 0", "gateways": 50}

@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from hesper_gateway.config import MeterConfig
 from hesper_gateway.engines import process
+from hesper_gateway.engines.gurux import Gurux
 from hesper_gateway.engines.process import Engine, EngineFailed
 from hesper_gateway.errors import ConfigError, Hop, MeterDistrusted, MeterFailed
 from hesper_gateway.templates.checking import check
@@ -257,11 +259,12 @@ def test_the_gateway_itself_never_imports_gurux():
     assert json.loads(done.stdout) == []
 
 
-async def test_without_the_extra_it_says_how_to_install_it(site, monkeypatch):
+def test_without_the_extra_it_says_how_to_install_it(site, monkeypatch):
     monkeypatch.setattr(process, "find_spec", lambda name: None)
-    async with site.line() as line:
-        with pytest.raises(ConfigError, match=r"pip install 'hesper\[gurux\]'"):
-            site.session(line, site.template("low", "wrapper"))
+    template = site.template("low", "wrapper")
+    meter = MeterConfig(id="M1", line="test", template=template.name)
+    with pytest.raises(ConfigError, match=r"pip install 'hesper\[gurux\]'"):
+        Gurux().check(meter, template)
 
 
 @pytest.mark.parametrize(
