@@ -5,6 +5,7 @@ Password and certificate are read anew for each connection: people change them w
 
 import logging
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hesper_cloud.bulk_client import BulkClient
+from hesper_cloud.prompt_client import PromptClient
 from hesper_cloud.settings import BrokerAccount
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,12 @@ def make_bulk(account: BrokerAccount | None, tls_ca: Path | None) -> BulkClient:
     return _admitted(client, account, tls_ca)
 
 
+def make_prompt(account: BrokerAccount | None, tls_ca: Path | None) -> PromptClient:
+    """Returns a client for messages that leave at once or not at all; see `make`."""
+    client = PromptClient(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    return _admitted(client, account, tls_ca)
+
+
 def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | None) -> _Client:
     def name(_client: mqtt.Client, _data: Any) -> None:
         if account is not None:
@@ -78,6 +86,15 @@ def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | Non
     if tls_ca is not None:
         client.tls_set_context(_Trust.of(tls_ca))
     return client
+
+
+def end(client: mqtt.Client) -> None:
+    """Waits until the thread of a client that was told to disconnect has ended.
+
+    paho looks whether there is one and then waits for it; it may end in between.
+    """
+    with suppress(AttributeError):
+        client.loop_stop()
 
 
 def refused(what: str, *reasons: ReasonCode) -> bool:

@@ -60,7 +60,7 @@ class OutsideIn:
             await asyncio.Event().wait()
         finally:
             client.disconnect()
-            await asyncio.to_thread(client.loop_stop)
+            await asyncio.to_thread(broker_client.end, client)
 
     def _client(self) -> mqtt.Client:
         broker = self._settings.broker

@@ -108,7 +108,7 @@ class ToolEnd:
             if self.closed.done():
                 self.closed.exception()  # seen, even where nobody waits for it
             self._client.disconnect()
-            await asyncio.to_thread(self._client.loop_stop)
+            await asyncio.to_thread(broker_client.end, self._client)
 
     async def greet(self, wait_s: float) -> None:
         """Say hello until the gateway does, too.

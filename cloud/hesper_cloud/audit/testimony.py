@@ -95,7 +95,7 @@ def ask(settings: BrokerSettings, known: Iterable[str], longest_s: float = 15.0)
                 break
     finally:
         client.disconnect()
-        client.loop_stop()
+        broker_client.end(client)
     return found
 
 

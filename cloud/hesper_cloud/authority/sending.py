@@ -16,10 +16,11 @@ from sqlalchemy import Engine
 
 from hesper_cloud.authority.giving_way import GiveWay, looking_up
 from hesper_cloud.authority.outgoing import Outgoing, still_to_go, unanswered
+from hesper_cloud.db.engines import batched
 
 RESEND_AFTER_S = 5.0
 _RESEND_AT_LAST_S = 40.0
-_AT_ONCE = 500
+_AT_ONCE, _LOOKED_UP = 500, 50
 _LOOK_AGAIN = timedelta(seconds=0.5)
 
 
@@ -39,7 +40,7 @@ class Outlet(Protocol):
         ...
 
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:
-        """Hands over one command; False when there is no connection now."""
+        """Hands over one command; False where it cannot leave now."""
         ...
 
 
@@ -103,13 +104,13 @@ class Sending:
     def _send_some(self, line: deque[str], now: datetime) -> None:
         if not line or not self._outlet.connection:
             return
-        some = list(islice(line, _AT_ONCE))
-        found = still_to_go(self._authority, some, now)
-        for command_id in looking_up(some, self._give_way):
-            outgoing = found.get(command_id)
-            if outgoing is not None and not self._publish(outgoing, now):
-                return
-            line.popleft()
+        for some in batched(list(islice(line, _AT_ONCE)), _LOOKED_UP):
+            found = still_to_go(self._authority, some, now)
+            for command_id in looking_up(some, self._give_way):
+                outgoing = found.get(command_id)
+                if outgoing is not None and not self._publish(outgoing, now):
+                    return
+                line.popleft()
 
     def _publish(self, outgoing: Outgoing, now: datetime) -> bool:
         has_left = self._outlet.publish(outgoing, now)

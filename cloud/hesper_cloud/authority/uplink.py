@@ -28,6 +28,7 @@ from hesper_cloud.broker_link import BrokerLink
 from hesper_cloud.hsm import SigningUnavailable
 from hesper_cloud.observing.commands import CommandTraces
 from hesper_cloud.pace import Pace
+from hesper_cloud.prompt_client import PromptClient
 from hesper_cloud.settings import BrokerSettings
 
 ROLE = "authority"
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _KEEPALIVE_S = 15
 _COPY_LIVES_S = 120
 _RECONNECT_S = (1, 8)
+_PATIENCE_S = 0.02
 ANSWERED_PER_S, ANSWERED_AT_ONCE = 0.5, 20
 """Of each gateway; one in need of a proof asks every two seconds at first."""
 _TOLD_PER_S, _TOLD_AT_ONCE = 1 / 60, 5  # refusals of one sender in the log
@@ -88,16 +90,15 @@ class AuthorityUplink:
             except (RuntimeError, ValueError):
                 _log.info("the broker went before the goodbye did")
         self._client.disconnect()
-        self._client.loop_stop()
+        broker_client.end(self._client)
 
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:
         """Publishes one signed command that expires on the way at its last moment.
 
         One that is valid for days, as a transfer of firmware is, expires sooner and is published
-        again, or its copies would pile up for a gateway that is away.
+        again, or its copies would pile up for a gateway that is away. While the broker has not
+        acknowledged those before it, none leaves: the kill switch must still find it here.
         """
-        if not self._client.is_connected():
-            return False
         left_s = math.ceil((outgoing.not_after - now).total_seconds())
         expiry_s = min(max(1, left_s), _COPY_LIVES_S)
         properties = broker_client.properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
@@ -105,10 +106,10 @@ class AuthorityUplink:
         if traceparent is not None:
             properties.UserProperty = [(trace.PROPERTY, traceparent)]
         topic = self._topics.down(outgoing.gateway, Kind.COMMANDS)
-        sent = self._client.publish(topic, outgoing.payload, qos=1, properties=properties)
-        if sent.rc == mqtt.MQTT_ERR_SUCCESS:
+        has_left = self._client.publish_at_once(topic, outgoing.payload, properties, _PATIENCE_S)
+        if has_left:
             self.traces.signed(outgoing.command_id, int(now.timestamp() * 1e9))
-        return sent.rc == mqtt.MQTT_ERR_SUCCESS
+        return has_left
 
     @property
     def connection(self) -> int:
@@ -125,8 +126,8 @@ class AuthorityUplink:
         """Publishes a signed answer; one that is lost is asked for again."""
         self._client.publish(self._topics.down(gateway, Kind.ANSWERS), payload, qos=1)
 
-    def _make_client(self) -> mqtt.Client:
-        client = broker_client.make(self._settings.authority, self._settings.tls_ca)
+    def _make_client(self) -> PromptClient:
+        client = broker_client.make_prompt(self._settings.authority, self._settings.tls_ca)
         client.will_set(self._status_topic, self._status("offline"), qos=1, retain=True)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect

@@ -59,7 +59,7 @@ class Publisher:
         """Ends the connection."""
         if self._client is not None:
             self._client.disconnect()
-            self._client.loop_stop()
+            broker_client.end(self._client)
 
     def _connected(self) -> mqtt.Client:
         if self._client is None:

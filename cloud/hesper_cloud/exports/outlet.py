@@ -66,7 +66,7 @@ class Outlet:
         """Ends the connection."""
         if self._client is not None:
             self._client.disconnect()
-            self._client.loop_stop()
+            broker_client.end(self._client)
 
     def _topic(self, message: Message) -> str:
         return f"{self._broker.root}/{LEVEL}/{quote(message.meter, safe='')}/{message.kind}"

@@ -65,7 +65,7 @@ class BlockServer:
             await self._handing.run()
         finally:
             self._client.disconnect()
-            await asyncio.to_thread(self._client.loop_stop)
+            await asyncio.to_thread(broker_client.end, self._client)
 
     def _publish(self, gateway: str, payload: bytes) -> bool:
         """Publish a block; False while there is no connection, or too much waits for it."""

@@ -154,7 +154,7 @@ class Consumer:
             except (RuntimeError, ValueError) as error:  # the connection went in between
                 log.info("goodbye not said: %s", error)
         self._client.disconnect()
-        self._client.loop_stop()
+        broker_client.end(self._client)
         metrics.CONNECTED.set(0)
 
     def announce(self) -> None:
