@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
@@ -37,7 +38,8 @@ class Broker:
 
     def close(self) -> None:
         self._listener.close()
-        self.hang_up()
+        with suppress(OSError):  # the other side may have gone
+            self.hang_up()
 
     def hang_up(self) -> None:
         with self._changed:
@@ -67,7 +69,7 @@ class Broker:
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with connection.makefile("rb") as octets:
+        with suppress(OSError), connection, connection.makefile("rb") as octets:
             while head := octets.read(1):
                 body = octets.read(_length(octets))
                 kind = head[0] >> 4
