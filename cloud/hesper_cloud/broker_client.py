@@ -89,11 +89,9 @@ def _admitted(client: _Client, account: BrokerAccount | None, tls_ca: Path | Non
 
 
 def end(client: mqtt.Client) -> None:
-    """Waits until the thread of a client that was told to disconnect has ended.
-
-    paho looks whether there is one and then waits for it; it may end in between.
-    """
-    with suppress(AttributeError):
+    """Ends the connection of a client, and waits until its thread has ended."""
+    client.disconnect()
+    with suppress(AttributeError):  # paho looks whether there is one: it may end before the wait
         client.loop_stop()
 
 

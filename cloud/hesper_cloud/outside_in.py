@@ -59,7 +59,6 @@ class OutsideIn:
         try:
             await asyncio.Event().wait()
         finally:
-            client.disconnect()
             await asyncio.to_thread(broker_client.end, client)
 
     def _client(self) -> mqtt.Client:

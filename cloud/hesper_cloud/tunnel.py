@@ -107,7 +107,6 @@ class ToolEnd:
                 self._send(Type.CLOSE, content=b"the tool has ended")
             if self.closed.done():
                 self.closed.exception()  # seen, even where nobody waits for it
-            self._client.disconnect()
             await asyncio.to_thread(broker_client.end, self._client)
 
     async def greet(self, wait_s: float) -> None:

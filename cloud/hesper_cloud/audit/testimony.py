@@ -94,7 +94,6 @@ def ask(settings: BrokerSettings, known: Iterable[str], longest_s: float = 15.0)
             if not came.wait(QUIET_S):
                 break
     finally:
-        client.disconnect()
         broker_client.end(client)
     return found
 

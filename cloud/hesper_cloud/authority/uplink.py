@@ -89,7 +89,6 @@ class AuthorityUplink:
                 goodbye.wait_for_publish(2.0)
             except (RuntimeError, ValueError):
                 _log.info("the broker went before the goodbye did")
-        self._client.disconnect()
         broker_client.end(self._client)
 
     def publish(self, outgoing: Outgoing, now: datetime) -> bool:

@@ -58,7 +58,6 @@ class Publisher:
     def close(self) -> None:
         """Ends the connection."""
         if self._client is not None:
-            self._client.disconnect()
             broker_client.end(self._client)
 
     def _connected(self) -> mqtt.Client:

@@ -65,7 +65,6 @@ class Outlet:
     def close(self) -> None:
         """Ends the connection."""
         if self._client is not None:
-            self._client.disconnect()
             broker_client.end(self._client)
 
     def _topic(self, message: Message) -> str:

@@ -64,7 +64,6 @@ class BlockServer:
         try:
             await self._handing.run()
         finally:
-            self._client.disconnect()
             await asyncio.to_thread(broker_client.end, self._client)
 
     def _publish(self, gateway: str, payload: bytes) -> bool:

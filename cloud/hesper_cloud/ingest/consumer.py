@@ -153,7 +153,6 @@ class Consumer:
                 farewell.wait_for_publish(timeout_s)
             except (RuntimeError, ValueError) as error:  # the connection went in between
                 log.info("goodbye not said: %s", error)
-        self._client.disconnect()
         broker_client.end(self._client)
         metrics.CONNECTED.set(0)
 
