@@ -35,6 +35,7 @@ from hesper_gateway.schedule import Plan, Round, Stop, offset_s
 from hesper_gateway.secrets_files import load_signer
 from hesper_gateway.sessions import Common, MeterSession, client_system_title
 from hesper_gateway.sessions.settings import schedule_for
+from hesper_gateway.templates import MeterTemplate
 from hesper_gateway.timeproof import TimeProof, since_boot
 from hesper_gateway.visit import Visitor
 
@@ -117,8 +118,9 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
 
     other_engine = Gurux()
     common = _common(config, core, other_engine)
+    kinds = templates.load_each(config.templates, (meter.template for meter in config.meters))
     sessions = {
-        meter.id: _session(config, meter, lines, common)
+        meter.id: _session(meter, kinds[meter.template], lines, common)
         for meter in config.meters
         if meter.id in lines.by_meter
     }
@@ -127,7 +129,7 @@ def build_field(config: GatewayConfig, core: Core) -> Field:
         stops = [_stop(config, core, sessions[meter], states[meter]) for meter in meters]
         rounds.append(Round(name, stops, core.outbox, now))
         round_of.update(dict.fromkeys(meters, rounds[-1]))
-    ports = [_push_port(config, core, lines, states, name) for name in lines.ears]
+    ports = [_push_port(config, core, lines, states, kinds, name) for name in lines.ears]
     prices = {meter.id: prices_of(config, meter) for meter in config.meters}
     costs = LineCosts(prices, core.ledger, core.outbox, time.time)
     return Field(lines, costs, sessions, states, rounds, round_of, ports, other_engine)
@@ -158,9 +160,8 @@ def _common(config: GatewayConfig, core: Core, other_engine: Gurux) -> Common:
 
 
 def _session(
-    config: GatewayConfig, meter: MeterConfig, lines: Lines, common: Common
+    meter: MeterConfig, template: MeterTemplate, lines: Lines, common: Common
 ) -> MeterSession:
-    template = templates.load_own(config.templates, meter.template)
     keys = meter_keys.load(meter.keys_file)
     return MeterSession(meter, template, keys, lines.by_meter[meter.id], common)
 
@@ -181,12 +182,13 @@ def _push_port(
     core: Core,
     lines: Lines,
     states: Mapping[str, MeterState],
+    kinds: Mapping[str, MeterTemplate],
     name: str,
 ) -> PushPort:
     meters = [
         PushMeter(
             meter,
-            templates.load_own(config.templates, meter.template),
+            kinds[meter.template],
             meter_keys.load(meter.keys_file),
             states[meter.id],
         )

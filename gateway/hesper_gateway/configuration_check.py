@@ -35,8 +35,7 @@ def check_field(config: GatewayConfig) -> None:
     Raises:
         ConfigError: a line, a meter, its template or its keys; the text says what to correct.
     """
-    names = dict.fromkeys(meter.template for meter in config.meters)
-    loaded = {name: templates.load_own(config.templates, name) for name in names}
+    loaded = templates.load_each(config.templates, (meter.template for meter in config.meters))
     for line in config.lines:
         meters = config.meters_on(line.name)
         if line.kind.startswith("push-"):

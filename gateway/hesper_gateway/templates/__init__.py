@@ -8,7 +8,7 @@ for push meters how the body is laid out. ``verified`` states honestly what the 
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -21,7 +21,16 @@ from hesper_gateway.config import complaint
 from hesper_gateway.errors import ConfigError
 from hesper_gateway.templates.model import MeterTemplate
 
-__all__ = ["MeterTemplate", "chain", "load", "load_from", "load_own", "merged", "names"]
+__all__ = [
+    "MeterTemplate",
+    "chain",
+    "load",
+    "load_each",
+    "load_from",
+    "load_own",
+    "merged",
+    "names",
+]
 
 DIRECTIVES = ("extends", "replaces")
 _DEEPEST = 8
@@ -56,6 +65,15 @@ def load_own(folder: Path, name: str) -> MeterTemplate:
         return load(name)
     except ConfigError as error:
         raise ConfigError(f"{error} (and none of them in {folder})") from error
+
+
+def load_each(folder: Path, wanted: Iterable[str]) -> Mapping[str, MeterTemplate]:
+    """Return templates by their names, each read once, however many meters are of it.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    return {name: load_own(folder, name) for name in dict.fromkeys(wanted)}
 
 
 def load_from(folder: Traversable, name: str) -> MeterTemplate:
